@@ -1,0 +1,1 @@
+//! Assembly: the only file that knows every feature.

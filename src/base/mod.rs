@@ -1,0 +1,1 @@
+//! Things without opinions: clock, log, units, escaping, regex, slots.

@@ -1,0 +1,1 @@
+//! nginx's command line flags.

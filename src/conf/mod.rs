@@ -1,0 +1,1 @@
+//! The nginx configuration language, knowing no directive.

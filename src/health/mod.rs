@@ -1,0 +1,1 @@
+//! Health checks: machines, probes, the engine, dialects.

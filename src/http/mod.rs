@@ -1,0 +1,1 @@
+//! The HTTP server: requests, phases, filters, proxy; offers hooks, knows no Lua.

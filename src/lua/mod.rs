@@ -1,0 +1,1 @@
+//! The LuaJIT host: VM, light threads, `ngx.*`.

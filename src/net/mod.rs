@@ -1,0 +1,1 @@
+//! Streams, dialing, listening, TLS, DNS, the HTTP/1 codec.

@@ -1,0 +1,1 @@
+//! Master, worker process, worker threads, signals, reload.

@@ -1,0 +1,1 @@
+//! The shared state table behind `ngx.shared.DICT`, knowing no Lua.

@@ -1,0 +1,1 @@
+//! Groups, peers, picking, reports about peers.
