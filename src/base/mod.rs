@@ -1,1 +1,3 @@
-//! Things without opinions: clock, log, units, escaping, regex, slots.
+//! Things without opinions: what every floor may use.
+
+pub mod errno;

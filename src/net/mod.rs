@@ -1,1 +1,15 @@
-//! Streams, dialing, listening, TLS, DNS, the HTTP/1 codec.
+//! Connections: addresses, listening, dialing, streams, TLS, descriptors.
+//!
+//! ```text
+//!  addr ──> listen ──accept──┐
+//!       └─> dial ──connect───┴─> stream (plain or tls)
+//! ```
+
+pub mod addr;
+pub mod dial;
+pub mod listen;
+pub mod stream;
+pub mod tls;
+
+pub mod fd;
+pub mod lookup;
