@@ -1,3 +1,4 @@
 //! Things without opinions: what every floor may use.
 
 pub mod errno;
+pub mod units;

@@ -1,1 +1,22 @@
 //! The nginx configuration language, knowing no directive.
+//!
+//! ```text
+//!  files ─ lexer ─▶ words ─ parser ─▶ Tree ─ Builder + rows ─▶ Scope (typed settings per block)
+//!            └────────────┴──────────── Diag ◀──┘              every complaint, in file order
+//! ```
+
+mod args;
+mod build;
+mod diag;
+pub mod row;
+mod scope;
+mod source;
+mod tree;
+
+pub use args::in_bounds;
+pub use build::{Builder, Dirs};
+pub use diag::{Diag, Place, Severity, Span, system_error};
+pub use row::{Contexts, Row, Table};
+pub use scope::{Part, Scope, inherit};
+pub use source::{FileId, Sources};
+pub use tree::{Block, Body, Directive, LuaBlock, Position, Word};

@@ -1,0 +1,321 @@
+//! Walks the tree, checks each directive against its row and lets the row fill the scopes.
+//!
+//! ```text
+//!  Tree ─▶ Builder ─ row? here? arity? ─▶ row.set(b, d) ─▶ b.part::<T>()       innermost block
+//!                                                       ├▶ b.level(HTTP)       enclosing block
+//!                                                       ├▶ b.main::<T>()       whole configuration
+//!                                                       └▶ b.block(d, scope)   the directives inside
+//! ```
+//!
+//! A mistake in one directive never hides the mistakes in the others.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, ByteSlice};
+
+use super::diag::{Diag, Severity, Span};
+use super::row::{self, Contexts, HTTP, MAIN, Row, Shape, Table};
+use super::scope::{Part, Scope};
+use super::tree::{Body, Directive, Position};
+
+/// What a row's `set` works with.
+pub struct Builder<'a> {
+    table: &'a Table,
+    dirs: &'a Dirs,
+    frames: Vec<Frame>,
+    diags: Vec<(u32, Diag)>,
+    at: Option<Position>,
+    span: Option<Span>,
+    opens: Contexts,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(table: &'a Table, dirs: &'a Dirs) -> Self {
+        let frames = vec![Frame { context: MAIN, block: "main".into(), scope: Scope::new() }];
+        Self { table, dirs, frames, diags: Vec::new(), at: None, span: None, opens: 0 }
+    }
+
+    /// The settings of one feature in the innermost block.
+    pub fn part<T: Part>(&mut self) -> &mut T {
+        self.scope().part_mut()
+    }
+
+    /// The settings of one feature for the whole configuration.
+    pub fn main<T: Part>(&mut self) -> &mut T {
+        self.frames[0].scope.part_mut()
+    }
+
+    /// The innermost block's scope.
+    pub fn scope(&mut self) -> &mut Scope {
+        let last = self.frames.len() - 1;
+        &mut self.frames[last].scope
+    }
+
+    /// The scope of the nearest enclosing block of this kind; the main scope if there is none.
+    pub fn level(&mut self, contexts: Contexts) -> &mut Scope {
+        let at = self.frames.iter().rposition(|frame| frame.context & contexts != 0).unwrap_or(0);
+        &mut self.frames[at].scope
+    }
+
+    /// The context of the innermost block.
+    pub fn context(&self) -> Contexts {
+        self.frames[self.frames.len() - 1].context
+    }
+
+    /// Whether a block of this kind encloses the directive.
+    pub fn inside(&self, contexts: Contexts) -> bool {
+        self.frames.iter().any(|frame| frame.context & contexts != 0)
+    }
+
+    /// Processes the directives between the braces with `scope` as the innermost one and hands it
+    /// back filled. What is wrong inside has been reported when this returns.
+    pub fn block(&mut self, d: &Directive, scope: Scope) -> Scope {
+        let block = d.name().to_string();
+        self.frames.push(Frame { context: self.opens, block, scope });
+        self.run(d.children());
+        self.leave(d);
+        self.frames.pop().map(|frame| frame.scope).unwrap_or_default()
+    }
+
+    /// Calls `each` with the entries of a raw block (`types`, `map`), reporting what it returns.
+    pub fn entries(
+        &mut self,
+        d: &Directive,
+        mut each: impl FnMut(&mut Self, &Directive) -> Result<(), Diag>,
+    ) {
+        for entry in d.children() {
+            self.enter(entry);
+            let done = match entry.body {
+                Body::None => each(self, entry),
+                _ => Err(Diag::emerg("unexpected \"{\"")),
+            };
+            if let Err(diag) = done {
+                self.report(diag);
+            }
+        }
+        self.leave(d);
+    }
+
+    /// Reports a complaint and goes on.
+    pub fn report(&mut self, mut diag: Diag) {
+        diag.place = diag.place.or(self.at.map(|at| at.place));
+        if diag.place.is_some() {
+            diag.span = diag.span.or(self.span);
+        }
+        let order = self.at.map_or(u32::MAX, |at| at.order);
+        self.diags.push((order, diag));
+    }
+
+    /// Reports something that does not refuse the configuration.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.report(Diag::warn(text));
+    }
+
+    /// nginx's words for a directive that has a new name.
+    pub fn warn_deprecated(&mut self, old: &str, new: &str) {
+        self.warn(format!(
+            "the \"{old}\" directive is deprecated, use the \"{new}\" directive instead"
+        ));
+    }
+
+    /// Reads all arguments as words of a bit set; a word said twice is only warned about.
+    pub fn mask(&mut self, d: &Directive, words: &[(&str, u32)]) -> Result<u32, Diag> {
+        let mut mask = 0;
+        for (index, word) in (1..).zip(d.args()) {
+            let (_, bits) = words
+                .iter()
+                .find(|(name, _)| word.text.eq_ignore_ascii_case(name.as_bytes()))
+                .ok_or_else(|| d.bad_value(index))?;
+            if mask & bits != 0 {
+                self.warn(format!("duplicate value \"{}\"", word.text));
+            }
+            mask |= bits;
+        }
+        Ok(mask)
+    }
+
+    /// A path as written in a directive, relative to the prefix (`-p`).
+    pub fn prefix_path(&self, name: &BStr) -> PathBuf {
+        self.dirs.prefix.join(path(name))
+    }
+
+    /// A path as written in a directive, relative to the folder of the configuration file.
+    pub fn conf_path(&self, name: &BStr) -> PathBuf {
+        self.dirs.conf.join(path(name))
+    }
+
+    pub fn dirs(&self) -> &Dirs {
+        self.dirs
+    }
+
+    /// Processes directives in the innermost block.
+    pub fn run(&mut self, items: &[Directive]) {
+        let opens = self.opens;
+        for d in items {
+            self.enter(d);
+            let done = self.check(d).and_then(|row| {
+                if let Shape::Block { opens } = row.shape {
+                    self.opens = opens;
+                }
+                if let Body::Lua(lua) = &d.body {
+                    // lua-nginx-module has read the whole block when it complains.
+                    self.at = Some(lua.close);
+                }
+                (row.set)(self, d)
+            });
+            if let Err(diag) = done {
+                let diag = self.with_semicolon_hint(diag, d);
+                self.report(diag);
+                self.look_inside(d);
+            }
+        }
+        self.opens = opens;
+        self.at = None;
+        self.span = None;
+    }
+
+    /// Runs a check over the finished configuration; its complaint has no place.
+    pub fn after(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Diag>) {
+        self.at = None;
+        self.span = None;
+        if let Err(diag) = check(self) {
+            self.report(diag);
+        }
+    }
+
+    /// The main scope and all complaints, those of the parser (with their order) among them.
+    pub fn finish(mut self, parser: Vec<(u32, Diag)>) -> (Scope, Vec<Diag>) {
+        let mut diags = parser;
+        diags.append(&mut self.diags);
+        diags.sort_by_key(|(order, _)| *order);
+        let scope = self.frames.swap_remove(0).scope;
+        (scope, diags.into_iter().map(|(_, diag)| diag).collect())
+    }
+
+    fn enter(&mut self, d: &Directive) {
+        self.at = Some(d.at);
+        self.span = d.name_span();
+    }
+
+    /// After a block nginx's reader stands at its closing brace.
+    fn leave(&mut self, d: &Directive) {
+        if let Body::Block(block) = &d.body {
+            self.at = Some(block.close);
+            self.span = d.name_span();
+        }
+    }
+
+    /// Finds the row of a directive, or says why it cannot stand here like this.
+    fn check(&self, d: &Directive) -> Result<Row, Diag> {
+        let name = d.name();
+        let Some(row) = self.table.row_in(name, self.context()) else {
+            let rows = self.table.rows(name);
+            return Err(if rows.is_empty() { self.unknown(d) } else { self.misplaced(d, rows) });
+        };
+        match (row.shape, &d.body) {
+            (Shape::Simple, Body::Block(_) | Body::Lua(_)) => {
+                Err(Diag::emerg(format!("directive \"{name}\" is not terminated by \";\"")))
+            }
+            (Shape::Block { .. } | Shape::Raw | Shape::Lua, Body::None) => {
+                Err(Diag::emerg(format!("directive \"{name}\" has no opening \"{{\"")))
+            }
+            _ if !(row.arity.least..=row.arity.most).contains(&d.arg_count()) => Err(d.bad_arity()),
+            _ => Ok(row),
+        }
+    }
+
+    /// Checks the inside of a block that stands in the wrong place, as far as rows alone tell.
+    fn look_inside(&mut self, d: &Directive) {
+        let rows = self.table.rows(d.name());
+        let misplaced = rows.iter().all(|row| row.contexts & self.context() == 0);
+        let opens = rows.iter().find_map(|row| match row.shape {
+            Shape::Block { opens } => Some(opens),
+            _ => None,
+        });
+        if let Some(context) = opens.filter(|_| misplaced) {
+            self.check_only(d, context);
+        }
+    }
+
+    fn check_only(&mut self, d: &Directive, context: Contexts) {
+        self.frames.push(Frame { context, block: d.name().to_string(), scope: Scope::new() });
+        for child in d.children() {
+            self.enter(child);
+            match self.check(child) {
+                Ok(Row { shape: Shape::Block { opens }, .. }) => self.check_only(child, opens),
+                Ok(_) => {}
+                Err(diag) => {
+                    let diag = self.with_semicolon_hint(diag, child);
+                    self.report(diag);
+                    self.look_inside(child);
+                }
+            }
+        }
+        self.frames.pop();
+    }
+
+    fn unknown(&self, d: &Directive) -> Diag {
+        let name = d.name();
+        let diag = Diag::emerg(format!("unknown directive \"{name}\""));
+        match self.table.closest(name, self.context()) {
+            Some(close) => diag.hint(format!("did you mean \"{close}\"?")),
+            None => diag,
+        }
+    }
+
+    fn misplaced(&self, d: &Directive, rows: &[Row]) -> Diag {
+        let name = d.name();
+        let diag = Diag::emerg(format!("\"{name}\" directive is not allowed here"));
+        let contexts = rows.iter().fold(0, |all, row| all | row.contexts);
+        let here = &self.frames[self.frames.len() - 1].block;
+        let is_block = matches!(d.body, Body::Block(_));
+        diag.hint(if is_block && contexts == MAIN {
+            format!(
+                "\"{name}\" is an outermost block: write {name} {{ … {here} {{ … }} … }}, and move \
+                 what stands in this \"{name}\" into that one, before \"{here}\""
+            )
+        } else if self.context() == MAIN && contexts & HTTP != 0 {
+            format!("put it into the http block: http {{ … {name} … }}")
+        } else {
+            let places = row::context_names(contexts).join(", ");
+            format!("\"{name}\" may stand in: {places}; this is {here}")
+        })
+    }
+
+    /// A name of a directive at the start of a line among the arguments tells of a missing `;`.
+    fn with_semicolon_hint(&self, diag: Diag, d: &Directive) -> Diag {
+        let swallowed = d.words.windows(2).find(|pair| {
+            pair[1].span.line > pair[0].span.line
+                && !pair[1].quoted
+                && !self.table.rows(pair[1].text.as_bstr()).is_empty()
+        });
+        match swallowed {
+            Some([last, next]) if diag.severity == Severity::Emerg => diag.hint(format!(
+                "is a \";\" missing after \"{}\" on line {}? \"{}\" is read as its argument",
+                last.text, last.span.line, next.text
+            )),
+            _ => diag,
+        }
+    }
+}
+
+/// The folders relative paths start from.
+#[derive(Clone, Debug)]
+pub struct Dirs {
+    /// `-p`
+    pub prefix: PathBuf,
+    /// The folder of the main configuration file, where `include` starts.
+    pub conf: PathBuf,
+}
+
+struct Frame {
+    context: Contexts,
+    block: String,
+    scope: Scope,
+}
+
+fn path(name: &BStr) -> &Path {
+    Path::new(OsStr::from_bytes(name.as_bytes()))
+}
