@@ -1,0 +1,98 @@
+//! Where time comes from: the only caller of `Instant::now` and `SystemTime::now`.
+//!
+//! ```text
+//!   kernel ── update() ──▶ thread-local cache ──▶ wall() mono_ms()   what ngx.now() and $msec see
+//!      └───────────────── fresh_wall() instant() ──────────────────▶ timers, log lines, measures
+//! ```
+//!
+//! A worker's loop calls [`update`] once a turn, as nginx does; a thread that never calls it sees
+//! fresh time from every function.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Wall-clock time with nginx's resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wall {
+    pub secs: i64,
+    pub msec: u32,
+}
+
+impl Wall {
+    /// Seconds with a fraction, as `ngx.now()` returns.
+    pub fn as_secs_f64(self) -> f64 {
+        self.as_ms() as f64 / 1000.0
+    }
+
+    pub fn as_ms(self) -> i64 {
+        self.secs * 1000 + i64::from(self.msec)
+    }
+}
+
+/// Refreshes this thread's cache; from then on [`wall`] and [`mono_ms`] stand still until the next
+/// call. `ngx.update_time()` is this.
+pub fn update() {
+    CACHE.set(Some((fresh_wall(), fresh_mono_ms())));
+}
+
+/// The wall time of this loop turn.
+pub fn wall() -> Wall {
+    CACHE.get().map_or_else(fresh_wall, |(wall, _)| wall)
+}
+
+/// Milliseconds on the monotonic clock at this loop turn, counted from the start of the process.
+pub fn mono_ms() -> u64 {
+    CACHE.get().map_or_else(fresh_mono_ms, |(_, mono)| mono)
+}
+
+/// The wall time now, past any cache.
+#[allow(clippy::disallowed_methods)]
+pub fn fresh_wall() -> Wall {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(d) => Wall { secs: d.as_secs() as i64, msec: d.subsec_millis() },
+        // A clock set before 1970: nginx computes dates for positive times only.
+        Err(_) => Wall::default(),
+    }
+}
+
+/// Milliseconds on the monotonic clock now, past any cache.
+pub fn fresh_mono_ms() -> u64 {
+    instant().duration_since(origin()).as_millis() as u64
+}
+
+/// The monotonic instant now.
+#[allow(clippy::disallowed_methods)]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// The instant `ms` milliseconds (as in [`mono_ms`]) after the origin.
+pub fn instant_at(ms: u64) -> Instant {
+    origin() + Duration::from_millis(ms)
+}
+
+fn origin() -> Instant {
+    *ORIGIN.get_or_init(instant)
+}
+
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+thread_local! {
+    static CACHE: Cell<Option<(Wall, u64)>> = const { Cell::new(None) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_stands_still_until_updated() {
+        update();
+        let (wall_before, mono_before) = (wall(), mono_ms());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!((wall(), mono_ms()), (wall_before, mono_before));
+        update();
+        assert!(mono_ms() >= mono_before + 4);
+    }
+}
