@@ -5,6 +5,7 @@ pub mod date;
 pub mod errno;
 pub mod escape;
 pub mod log;
+pub mod regex;
 pub mod slot;
 pub mod tz;
 pub mod units;

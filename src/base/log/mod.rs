@@ -158,20 +158,6 @@ pub fn emit(level: Level, text: fmt::Arguments<'_>) {
     MAIN.load().write(level, None, text);
 }
 
-/// Shows an operating system error as nginx does: `(2: No such file or directory)`.
-pub struct Errno<'a>(pub &'a io::Error);
-
-impl fmt::Display for Errno<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(code) = self.0.raw_os_error() else {
-            return write!(f, "({})", self.0);
-        };
-        let text = io::Error::from_raw_os_error(code).to_string();
-        let words = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
-        write!(f, "({code}: {words})")
-    }
-}
-
 /// Writes the head of a line; returns where the text begins.
 fn write_head(line: &mut Vec<u8>, level: Level, conn: Option<u64>) -> usize {
     let secs = clock::fresh_wall().secs;

@@ -69,9 +69,3 @@ fn level_names() {
     assert_eq!(Level::from_number(4), Some(Level::Error));
     assert_eq!(Level::from_number(9), None);
 }
-
-#[test]
-fn errors_of_the_system_are_shown_as_nginx_shows_them() {
-    let e = io::Error::from_raw_os_error(2);
-    assert_eq!(Errno(&e).to_string(), "(2: No such file or directory)");
-}
