@@ -1,0 +1,281 @@
+//! Directives of `upstream {}`, and the groups that `proxy_pass` names.
+//!
+//! ```text
+//!  upstream foo { server …; hash …; }  ─▶ declare ─ rows fill Draft ─▶ Group::fill(Body)
+//!  proxy_pass http://foo               ─▶ mention(b, d, url) ─▶ Arc<Group>, perhaps unfilled yet
+//!  end of the configuration            ─▶ finish(b): resolves the implicit groups
+//! ```
+
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice};
+
+use super::group::{Body, Group, Server};
+use super::keepalive::KeepaliveConf;
+use super::pick::Algo;
+use super::registry::{GroupError, Groups, Mention};
+use crate::base::units;
+use crate::conf::row::{HTTP, Row, UPSTREAM, args, at_least, block, row, take};
+use crate::conf::{Builder, Diag, Directive, Part, Scope};
+use crate::net::addr::{Url, Want};
+
+pub const ROWS: &[Row] = &[
+    block("upstream", HTTP, take(1), UPSTREAM, set_upstream),
+    row("server", UPSTREAM, at_least(1), set_server),
+    row("zone", UPSTREAM, args(1, 2), set_zone),
+    row("keepalive", UPSTREAM, args(1, 2), set_keepalive),
+    row("keepalive_requests", UPSTREAM, take(1), |b, d| {
+        d.number_slot(&mut b.part::<Draft>().keepalive_requests)
+    }),
+    row("keepalive_time", UPSTREAM, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<Draft>().keepalive_time_ms)
+    }),
+    row("keepalive_timeout", UPSTREAM, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<Draft>().keepalive_timeout_ms)
+    }),
+    row("hash", UPSTREAM, args(1, 2), set_hash),
+    row("ip_hash", UPSTREAM, take(0), |b, _| set_algo(b, Algo::IpHash, NO_BACKUP)),
+    row("least_conn", UPSTREAM, take(0), |b, _| set_algo(b, Algo::LeastConn, ALL)),
+    row("random", UPSTREAM, args(0, 2), set_random),
+];
+
+/// The groups of the configuration, a part of its main level.
+#[derive(Default)]
+pub struct UpstreamConf {
+    pub groups: Groups,
+}
+
+impl Part for UpstreamConf {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// The group an address of `proxy_pass` and its kind stands for. `url` was read without resolving;
+/// the group's servers may become known only later in the file.
+pub fn mention(b: &mut Builder<'_>, d: &Directive, url: &Url) -> Result<Arc<Group>, Diag> {
+    let literal = url.addrs.len() == 1 && (url.port > 0 || url.is_unix());
+    let named = Mention {
+        port: url.port,
+        no_port: url.no_port,
+        addr: literal.then(|| url.addrs[0].clone()),
+        place: Some(d.at.place),
+    };
+    b.main::<UpstreamConf>().groups.mention(url.host.as_ref(), named).map_err(complaint)
+}
+
+/// Gives every group that no `upstream {}` described its servers. Called when all files are read.
+pub fn finish(b: &mut Builder<'_>) {
+    let mut bad = Vec::new();
+    for entry in b.main::<UpstreamConf>().groups.unfilled() {
+        let body = match &entry.addr {
+            Some(addr) => Ok(bare(addr.clone())),
+            None => resolved(&entry.group),
+        };
+        match body {
+            Ok(body) => entry.group.fill(body),
+            Err(text) => {
+                let mut diag = Diag::emerg(text);
+                diag.place = entry.place;
+                bad.push(diag);
+            }
+        }
+    }
+    bad.into_iter().for_each(|diag| b.report(diag));
+}
+
+/// What the rows of one `upstream {}` collect.
+#[derive(Default)]
+struct Draft {
+    servers: Vec<Server>,
+    algo: Option<Algo>,
+    /// Parameters of `server` that the method does not take.
+    refused: &'static [&'static str],
+    zone: Option<BString>,
+    keepalive: Option<u64>,
+    keepalive_requests: Option<u64>,
+    keepalive_time_ms: Option<u64>,
+    keepalive_timeout_ms: Option<u64>,
+}
+
+impl Part for Draft {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+impl Draft {
+    fn keepalive(&self) -> Option<KeepaliveConf> {
+        let defaults = KeepaliveConf::with_max_idle(self.keepalive? as usize);
+        Some(KeepaliveConf {
+            max_requests: self.keepalive_requests.unwrap_or(defaults.max_requests),
+            max_age_ms: self.keepalive_time_ms.unwrap_or(defaults.max_age_ms),
+            idle_timeout_ms: self.keepalive_timeout_ms.unwrap_or(defaults.idle_timeout_ms),
+            ..defaults
+        })
+    }
+}
+
+fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let declared = b.main::<UpstreamConf>().groups.declare(d.arg(1), Some(d.at.place));
+    let mut scope = b.block(d, Scope::new());
+    let draft = std::mem::take(scope.part_mut::<Draft>());
+    let group = declared.map_err(complaint)?;
+    if draft.servers.is_empty() {
+        return Err(Diag::emerg("no servers are inside upstream"));
+    }
+    let only_backups = draft.servers.iter().all(|s| s.backup);
+    let keepalive = draft.keepalive();
+    group.fill(Body {
+        servers: draft.servers,
+        algo: draft.algo.unwrap_or_default(),
+        keepalive,
+        zone: draft.zone,
+        explicit: true,
+        scope,
+        unlisted: false,
+    });
+    if only_backups {
+        let mut diag = Diag::emerg(format!("no servers in upstream \"{}\"", d.arg(1)));
+        diag.place = Some(d.at.place);
+        return Err(diag);
+    }
+    Ok(())
+}
+
+fn set_server(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let refused = b.part::<Draft>().refused;
+    let mut server = Server::new(d.arg(1).to_owned(), Vec::new());
+    for (index, word) in d.words.iter().enumerate().skip(2) {
+        let (key, value) = match word.text.find_byte(b'=') {
+            Some(at) => word.text.split_at(at + 1),
+            None => (word.text.as_slice(), &b""[..]),
+        };
+        if refused.iter().any(|r| r.as_bytes() == key) {
+            let text = format!("balancing method does not support parameter \"{}\"", word.text);
+            return Err(d.wrong_arg(index, text));
+        }
+        set_parameter(&mut server, key, value).ok_or_else(|| d.bad_param(index))?;
+    }
+    let want = Want { default_port: 80, ..Want::default() };
+    match Url::parse(d.arg(1), &want) {
+        Ok(url) => server.addrs = url.addrs,
+        Err(e) => {
+            // The server still counts, so that "no servers are inside" does not come on top.
+            b.part::<Draft>().servers.push(server);
+            return Err(d.wrong_arg(1, format!("{e} in upstream \"{}\"", d.arg(1))));
+        }
+    }
+    b.part::<Draft>().servers.push(server);
+    Ok(())
+}
+
+/// Reads one parameter of `server`; `None` makes it an `invalid parameter`.
+fn set_parameter(server: &mut Server, key: &[u8], value: &[u8]) -> Option<()> {
+    let number = || units::parse_number(value);
+    match key {
+        b"weight=" => server.weight = number().filter(|w| *w > 0)?.try_into().ok()?,
+        b"max_conns=" => server.max_conns = number()?.try_into().ok()?,
+        b"max_fails=" => server.max_fails = number()?.try_into().ok()?,
+        b"fail_timeout=" => server.fail_timeout_s = units::parse_sec(value)?.try_into().ok()?,
+        b"backup" => server.backup = true,
+        b"down" => server.down = true,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_zone(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    if d.arg(1).is_empty() {
+        return Err(d.wrong_arg(1, "invalid zone name \"\""));
+    }
+    if d.arg_count() == 2 {
+        let size = units::parse_size(d.arg(2));
+        let text = match size {
+            None => format!("invalid zone size \"{}\"", d.arg(2)),
+            Some(size) if size < ZONE_LEAST_BYTES => format!("zone \"{}\" is too small", d.arg(1)),
+            Some(_) => String::new(),
+        };
+        if !text.is_empty() {
+            return Err(d.wrong_arg(2, text));
+        }
+    }
+    d.str_slot(&mut b.part::<Draft>().zone)
+}
+
+fn set_keepalive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    d.once(&mut b.part::<Draft>().keepalive, |d| {
+        let text = || format!("invalid value \"{}\" in \"keepalive\" directive", d.arg(1));
+        units::parse_number(d.arg(1)).filter(|n| *n > 0).ok_or_else(|| d.wrong_arg(1, text()))
+    })?;
+    match d.arg_count() {
+        2 if d.arg(2) != "local" => Err(d.bad_param(2)),
+        _ => Ok(()),
+    }
+}
+
+fn set_hash(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let consistent = match d.arg(2).as_bytes() {
+        b"" if d.arg_count() == 1 => false,
+        b"consistent" => true,
+        _ => return Err(d.bad_param(2)),
+    };
+    set_algo(b, Algo::Hash { key: d.arg(1).to_owned(), consistent }, NO_BACKUP)
+}
+
+fn set_random(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let two = d.arg_count() > 0;
+    if two && d.arg(1) != "two" {
+        return Err(d.bad_param(1));
+    }
+    if d.arg_count() == 2 && d.arg(2) != "least_conn" {
+        return Err(d.bad_param(2));
+    }
+    set_algo(b, Algo::Random { two }, NO_BACKUP)
+}
+
+fn set_algo(b: &mut Builder<'_>, algo: Algo, refused: Refused) -> Result<(), Diag> {
+    let draft = b.part::<Draft>();
+    let again = draft.algo.replace(algo).is_some();
+    draft.refused = refused;
+    if again {
+        b.warn("load balancing method redefined");
+    }
+    Ok(())
+}
+
+/// The servers of `proxy_pass http://127.0.0.1:8080`: nginx leaves every parameter zero here, and
+/// `ngx.upstream.get_servers` shows it.
+fn bare(addr: crate::net::addr::Addr) -> Body {
+    let server = Server {
+        weight: 0,
+        max_fails: 0,
+        fail_timeout_s: 0,
+        ..Server::new(BString::default(), vec![addr])
+    };
+    Body { servers: vec![server], ..Body::default() }
+}
+
+fn resolved(group: &Group) -> Result<Body, String> {
+    if group.port() == 0 {
+        return Err(format!("no port in upstream \"{}\"", group.host()));
+    }
+    let text = [group.host().as_bytes(), b":", group.port().to_string().as_bytes()].concat();
+    match Url::parse(&text, &Want::default()) {
+        Ok(url) => {
+            let server = Server::new(BString::default(), url.addrs);
+            Ok(Body { servers: vec![server], unlisted: true, ..Body::default() })
+        }
+        Err(e) => Err(format!("{e} in upstream \"{}\"", group.host())),
+    }
+}
+
+fn complaint(error: GroupError) -> Diag {
+    let mut diag = Diag::emerg(error.to_string());
+    if let GroupError::DeclaredPort(_, _, place) = error {
+        diag.place = place;
+    }
+    diag
+}
+
+type Refused = &'static [&'static str];
+const ALL: Refused = &[];
+const NO_BACKUP: Refused = &["backup"];
+/// Eight pages, as nginx asks of every shared zone.
+const ZONE_LEAST_BYTES: usize = 8 * 4096;

@@ -1,0 +1,140 @@
+//! Idle connections of one group in one worker: the `keepalive` directive.
+//!
+//! ```text
+//!   request done ──put──▶ [newest … oldest] ──take(addr)──▶ next request to the same address
+//!                             └──▶ evicted when more than `keepalive N`, expired by timeout
+//! ```
+//!
+//! Generic over the connection: whoever puts it in watches it and calls [`Idle::remove`] when the
+//! peer closes it.
+
+use std::collections::VecDeque;
+
+use crate::net::addr::Addr;
+
+/// The `keepalive*` directives of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeepaliveConf {
+    /// `keepalive N`: idle connections of one worker, for all peers together.
+    pub max_idle: usize,
+    /// `keepalive_requests`.
+    pub max_requests: u64,
+    /// `keepalive_time`: a connection older than this is not kept.
+    pub max_age_ms: u64,
+    /// `keepalive_timeout`: how long a connection stays idle.
+    pub idle_timeout_ms: u64,
+}
+
+impl KeepaliveConf {
+    /// The limits nginx has when only `keepalive N` is given.
+    pub fn with_max_idle(max_idle: usize) -> Self {
+        Self { max_idle, max_requests: 1000, max_age_ms: 3_600_000, idle_timeout_ms: 60_000 }
+    }
+
+    /// True when a connection that served `requests` and is `age_ms` old may be kept.
+    pub fn keeps(&self, requests: u64, age_ms: u64) -> bool {
+        requests < self.max_requests && age_ms <= self.max_age_ms
+    }
+}
+
+/// The idle connections, newest first.
+pub struct Idle<T> {
+    items: VecDeque<Item<T>>,
+    next_id: u64,
+}
+
+impl<T> Idle<T> {
+    /// Keeps `conn`; gives back the oldest connection when there are too many.
+    /// The number names the connection for [`Idle::remove`].
+    pub fn put(
+        &mut self,
+        conf: &KeepaliveConf,
+        addr: &Addr,
+        conn: T,
+        now_ms: u64,
+    ) -> (u64, Option<T>) {
+        self.next_id += 1;
+        let id = self.next_id;
+        let expires_at_ms = now_ms + conf.idle_timeout_ms;
+        self.items.push_front(Item { id, addr: addr.clone(), expires_at_ms, conn });
+        let evicted = if self.items.len() > conf.max_idle { self.items.pop_back() } else { None };
+        (id, evicted.map(|i| i.conn))
+    }
+
+    /// Takes the newest idle connection to `addr`.
+    pub fn take(&mut self, addr: &Addr, now_ms: u64) -> Option<T> {
+        self.items.retain(|i| i.expires_at_ms > now_ms);
+        let at = self.items.iter().position(|i| i.addr == *addr)?;
+        self.items.remove(at).map(|i| i.conn)
+    }
+
+    /// Takes a connection out because its peer closed it or its time is over.
+    pub fn remove(&mut self, id: u64) -> Option<T> {
+        let at = self.items.iter().position(|i| i.id == id)?;
+        self.items.remove(at).map(|i| i.conn)
+    }
+
+    /// Drops what has been idle for too long; returns when to look again.
+    pub fn expire(&mut self, now_ms: u64) -> Option<u64> {
+        self.items.retain(|i| i.expires_at_ms > now_ms);
+        self.items.iter().map(|i| i.expires_at_ms).min()
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl<T> Default for Idle<T> {
+    fn default() -> Self {
+        Self { items: VecDeque::new(), next_id: 0 }
+    }
+}
+
+struct Item<T> {
+    id: u64,
+    addr: Addr,
+    expires_at_ms: u64,
+    conn: T,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(n: u8) -> Addr {
+        Addr::Unix(vec![b'a' + n].into())
+    }
+
+    #[test]
+    fn newest_of_the_address_comes_first_and_the_oldest_goes() {
+        let conf = KeepaliveConf::with_max_idle(2);
+        let mut idle = Idle::default();
+        assert_eq!(idle.put(&conf, &addr(0), "a1", 0).1, None);
+        assert_eq!(idle.put(&conf, &addr(0), "a2", 1).1, None);
+        assert_eq!(idle.put(&conf, &addr(1), "b1", 2).1, Some("a1"));
+        assert_eq!(idle.take(&addr(0), 3), Some("a2"));
+        assert_eq!(idle.take(&addr(0), 3), None);
+        assert_eq!(idle.len(), 1);
+    }
+
+    #[test]
+    fn idle_time_ends() {
+        let conf = KeepaliveConf { idle_timeout_ms: 10, ..KeepaliveConf::with_max_idle(2) };
+        let mut idle = Idle::default();
+        let (id, _) = idle.put(&conf, &addr(0), 1, 0);
+        assert_eq!(idle.expire(5), Some(10));
+        assert_eq!(idle.take(&addr(0), 10), None);
+        assert_eq!(idle.remove(id), None);
+    }
+
+    #[test]
+    fn limits() {
+        let conf = KeepaliveConf::with_max_idle(1);
+        assert!(conf.keeps(999, 3_600_000) && !conf.keeps(1000, 0) && !conf.keeps(1, 3_600_001));
+    }
+}

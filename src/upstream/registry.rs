@@ -1,0 +1,160 @@
+//! All groups of a configuration in order of first mention, and the ones that are live.
+//!
+//! ```text
+//!   load:    upstream foo {}  proxy_pass http://foo  ──▶ Groups (of the new configuration)
+//!   start:   Groups::go_live() ── same names adopt peer states ──▶ live()
+//! ```
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bstr::{BStr, BString, ByteSlice};
+
+use super::group::Group;
+use crate::conf::Place;
+use crate::net::addr::Addr;
+
+/// The groups of one configuration.
+#[derive(Clone, Default)]
+pub struct Groups {
+    list: Vec<Entry>,
+}
+
+impl Groups {
+    /// All groups, in order of first mention.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.list.iter().map(|e| &e.group)
+    }
+
+    /// Finds a group as `ngx.upstream` does: by its whole name, else by host and port.
+    pub fn find(&self, name: &BStr) -> Option<&Arc<Group>> {
+        if let Some(group) = self.iter().find(|g| g.host() == name) {
+            return Some(group);
+        }
+        let at = name.find_byte(b':')?;
+        let port: u16 = name[at + 1..].to_str().ok()?.parse().ok().filter(|p| *p > 0)?;
+        let host: &BStr = name[..at].into();
+        self.iter().find(|g| g.port() == port && g.host() == host)
+    }
+
+    /// Finds the `upstream {}` of this name; names compare without case.
+    pub fn explicit(&self, host: &BStr) -> Option<&Arc<Group>> {
+        self.list.iter().find(|e| e.explicit && same(e.group.host(), host)).map(|e| &e.group)
+    }
+
+    /// Adds an `upstream {}` block, or completes the group an earlier `proxy_pass` named.
+    pub fn declare(&mut self, host: &BStr, place: Option<Place>) -> Result<Arc<Group>, GroupError> {
+        for e in &mut self.list {
+            if !same(e.group.host(), host) {
+                continue;
+            }
+            if e.explicit {
+                return Err(GroupError::Duplicate(host.to_owned()));
+            }
+            if !e.no_port {
+                let (name, port) = (host.to_owned(), e.group.port());
+                return Err(GroupError::DeclaredPort(name, port, e.place));
+            }
+            // The earlier mention filled in its scheme's default port; a block has none.
+            e.group.drop_port();
+            e.explicit = true;
+            e.place = place;
+            return Ok(e.group.clone());
+        }
+        let group = Arc::new(Group::named(host, 0));
+        let entry =
+            Entry { group: group.clone(), explicit: true, no_port: true, addr: None, place };
+        self.list.push(entry);
+        Ok(group)
+    }
+
+    /// The group of an address that `proxy_pass` names; made when it is new.
+    pub fn mention(&mut self, host: &BStr, named: Mention) -> Result<Arc<Group>, GroupError> {
+        for e in &self.list {
+            if !same(e.group.host(), host) {
+                continue;
+            }
+            if e.explicit && !named.no_port {
+                return Err(GroupError::Port(host.to_owned(), named.port));
+            }
+            if e.group.port() != 0 && named.port != 0 && e.group.port() != named.port {
+                continue;
+            }
+            return Ok(e.group.clone());
+        }
+        let group = Arc::new(Group::named(host, named.port));
+        self.list.push(Entry {
+            group: group.clone(),
+            explicit: false,
+            no_port: named.no_port,
+            addr: named.addr,
+            place: named.place,
+        });
+        Ok(group)
+    }
+
+    /// The groups that have no servers yet, with what their first mention said of them.
+    pub(super) fn unfilled(&self) -> impl Iterator<Item = &Entry> {
+        self.list.iter().filter(|e| !e.group.is_filled())
+    }
+
+    /// Makes this configuration's groups the live ones: peers that were live before keep their
+    /// states.
+    pub fn go_live(self: &Arc<Self>) {
+        if let Some(old) = LIVE.load_full() {
+            for group in self.iter() {
+                let was = old.iter().find(|g| g.host() == group.host() && g.port() == group.port());
+                if let Some(was) = was
+                    && !Arc::ptr_eq(was, group)
+                {
+                    group.adopt(was);
+                }
+            }
+        }
+        LIVE.store(Some(self.clone()));
+    }
+}
+
+/// The groups of the configuration that started last.
+pub fn live() -> Arc<Groups> {
+    LIVE.load_full().unwrap_or_default()
+}
+
+/// How `proxy_pass` and its kind name a group.
+#[derive(Clone, Debug, Default)]
+pub struct Mention {
+    /// The port written, or the default of the scheme.
+    pub port: u16,
+    /// No port was written.
+    pub no_port: bool,
+    /// The address, when the host is a literal one.
+    pub addr: Option<Addr>,
+    pub place: Option<Place>,
+}
+
+/// Two mentions that do not go together; the words are nginx's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    #[error("duplicate upstream \"{0}\"")]
+    Duplicate(BString),
+    #[error("upstream \"{0}\" may not have port {1}")]
+    Port(BString, u16),
+    /// The complaint belongs to the place of the earlier mention.
+    #[error("upstream \"{0}\" may not have port {1}")]
+    DeclaredPort(BString, u16, Option<Place>),
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) group: Arc<Group>,
+    pub(super) addr: Option<Addr>,
+    pub(super) place: Option<Place>,
+    explicit: bool,
+    no_port: bool,
+}
+
+fn same(a: &BStr, b: &BStr) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+static LIVE: ArcSwapOption<Groups> = ArcSwapOption::const_empty();
