@@ -9,21 +9,43 @@
 //!
 //! A mistake in one directive never hides the mistakes in the others.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bstr::{BStr, ByteSlice};
 
 use super::diag::{Diag, Severity, Span};
+use super::parser::Parsed;
 use super::row::{self, Contexts, HTTP, MAIN, Row, Shape, Table};
 use super::scope::{Part, Scope};
+use super::source::{Sources, path};
 use super::tree::{Body, Directive, Position};
+
+/// Turns directives into settings: the main scope, and every complaint in the order of the files,
+/// those of the parser among them. The `checks` look at the whole configuration at the end.
+pub fn build(parsed: &Parsed, table: &Table, dirs: &Dirs, checks: &[Check]) -> (Scope, Vec<Diag>) {
+    let mut builder = Builder::new(table, dirs, &parsed.sources);
+    builder.run(&parsed.items);
+    builder.outside();
+    for check in checks {
+        if let Err(diag) = check(&mut builder) {
+            builder.report(diag);
+        }
+    }
+    let mut diags = parsed.diags.clone();
+    diags.append(&mut builder.diags);
+    diags.sort_by_key(|(order, _)| *order);
+    let scope = builder.frames.swap_remove(0).scope;
+    (scope, diags.into_iter().map(|(_, diag)| diag).collect())
+}
+
+/// Looks at a configuration whose directives have all been processed.
+pub type Check = fn(&mut Builder<'_>) -> Result<(), Diag>;
 
 /// What a row's `set` works with.
 pub struct Builder<'a> {
     table: &'a Table,
     dirs: &'a Dirs,
+    sources: &'a Sources,
     frames: Vec<Frame>,
     diags: Vec<(u32, Diag)>,
     at: Option<Position>,
@@ -32,9 +54,9 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(table: &'a Table, dirs: &'a Dirs) -> Self {
+    fn new(table: &'a Table, dirs: &'a Dirs, sources: &'a Sources) -> Self {
         let frames = vec![Frame { context: MAIN, block: "main".into(), scope: Scope::new() }];
-        Self { table, dirs, frames, diags: Vec::new(), at: None, span: None, opens: 0 }
+        Self { table, dirs, sources, frames, diags: Vec::new(), at: None, span: None, opens: 0 }
     }
 
     /// The settings of one feature in the innermost block.
@@ -146,12 +168,17 @@ impl<'a> Builder<'a> {
         self.dirs.conf.join(path(name))
     }
 
+    /// The name of the file a directive stands in; none on the command line.
+    pub fn file_name(&self, d: &Directive) -> Option<&BStr> {
+        self.sources.raw_name(d.at.place.file)
+    }
+
     pub fn dirs(&self) -> &Dirs {
         self.dirs
     }
 
     /// Processes directives in the innermost block.
-    pub fn run(&mut self, items: &[Directive]) {
+    fn run(&mut self, items: &[Directive]) {
         let opens = self.opens;
         for d in items {
             self.enter(d);
@@ -172,26 +199,12 @@ impl<'a> Builder<'a> {
             }
         }
         self.opens = opens;
-        self.at = None;
-        self.span = None;
     }
 
-    /// Runs a check over the finished configuration; its complaint has no place.
-    pub fn after(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Diag>) {
+    /// Where the reader stands in no file at all: complaints have no place.
+    fn outside(&mut self) {
         self.at = None;
         self.span = None;
-        if let Err(diag) = check(self) {
-            self.report(diag);
-        }
-    }
-
-    /// The main scope and all complaints, those of the parser (with their order) among them.
-    pub fn finish(mut self, parser: Vec<(u32, Diag)>) -> (Scope, Vec<Diag>) {
-        let mut diags = parser;
-        diags.append(&mut self.diags);
-        diags.sort_by_key(|(order, _)| *order);
-        let scope = self.frames.swap_remove(0).scope;
-        (scope, diags.into_iter().map(|(_, diag)| diag).collect())
     }
 
     fn enter(&mut self, d: &Directive) {
@@ -314,8 +327,4 @@ struct Frame {
     context: Contexts,
     block: String,
     scope: Scope,
-}
-
-fn path(name: &BStr) -> &Path {
-    Path::new(OsStr::from_bytes(name.as_bytes()))
 }

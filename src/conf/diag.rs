@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use bstr::ByteSlice;
 
 use super::source::{FileId, Sources};
+use crate::base::errno::Errno;
 
 /// One complaint. Without a place it gets the place the builder or parser is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,13 @@ impl Diag {
 
     /// `open() "/etc/x" failed (2: No such file or directory)`, as nginx reports system calls.
     pub fn system(call: &str, path: &dyn std::fmt::Display, error: &std::io::Error) -> Self {
-        Self::emerg(format!("{call} \"{path}\" failed ({})", system_error(error)))
+        Self::emerg(format!("{call} \"{path}\" failed {}", Errno(error)))
+    }
+
+    /// Says where nginx's reader stood.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Points the caret at these bytes.
@@ -64,11 +71,12 @@ impl Diag {
 
     /// nginx's line without the `nginx: [level] ` in front of it.
     pub fn line(&self, sources: &Sources) -> String {
+        let text = &self.text[..self.text.floor_char_boundary(LONGEST)];
         match self.place {
-            None => self.text.clone(),
+            None => text.into(),
             Some(place) => match sources.name(place.file) {
-                None => format!("{} in command line", self.text),
-                Some(name) => format!("{} in {}:{}", self.text, name, place.line),
+                None => format!("{text} in command line"),
+                Some(name) => format!("{text} in {name}:{}", place.line),
             },
         }
     }
@@ -83,11 +91,11 @@ impl Diag {
         let mut above = file.and_then(|file| sources.included_from(file));
         while let Some((file, line)) = above {
             let name = sources.name(file).unwrap_or_else(|| "command line".into());
-            let _ = write!(out, "\n       = included from {name}:{line}");
+            let _ = write!(out, "\n      = included from {name}:{line}");
             above = sources.included_from(file);
         }
         for hint in &self.hints {
-            let _ = write!(out, "\n       = hint: {hint}");
+            let _ = write!(out, "\n      = hint: {hint}");
         }
         out
     }
@@ -133,29 +141,26 @@ pub struct Span {
     pub line: u32,
 }
 
-/// `2: No such file or directory`, the way nginx prints an errno.
-pub fn system_error(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error() {
-        Some(code) => {
-            let end = text.rfind(" (os error ").unwrap_or(text.len());
-            format!("{code}: {}", &text[..end])
-        }
-        None => text,
-    }
-}
-
 fn render_span(out: &mut String, span: Span, sources: &Sources) {
     let text = sources.text(span.file);
     let start = (span.start as usize).min(text.len());
     let end = (span.end as usize).clamp(start, text.len());
     let from = text[..start].rfind_byte(b'\n').map_or(0, |at| at + 1);
     let to = text[start..].find_byte(b'\n').map_or(text.len(), |at| start + at);
+    let before = text[from..start].to_str_lossy();
+    let hidden = before.chars().count().saturating_sub(WIDEST);
+    let before: String = before.chars().skip(hidden).collect();
+    let mark: String = text[start..end.min(to)].to_str_lossy().chars().take(WIDEST).collect();
+    let after = text[end.min(to)..to].trim_end().to_str_lossy();
+    let after: String = after.chars().take(WIDEST - mark.chars().count()).collect();
     // A tab stays a tab in both lines, so that the caret stays under its word.
-    let pad: String =
-        text[from..start].chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let width = text[start..end.min(to)].chars().count().max(1);
-    let line = text[from..to].trim_end().as_bstr();
-    let _ = write!(out, "\n{:5} | {line}", span.line);
-    let _ = write!(out, "\n      | {pad}{}", "^".repeat(width));
+    let pad: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let carets = "^".repeat(mark.chars().count().max(1));
+    let _ = write!(out, "\n{:5} | {before}{mark}{after}", span.line);
+    let _ = write!(out, "\n      | {pad}{carets}");
 }
+
+/// How many characters of a source line are shown on either side.
+const WIDEST: usize = 100;
+/// nginx cuts its complaints at this length.
+const LONGEST: usize = 1024;

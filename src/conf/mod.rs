@@ -8,15 +8,23 @@
 mod args;
 mod build;
 mod diag;
+pub mod dump;
+mod lexer;
+mod luablock;
+mod parser;
 pub mod row;
 mod scope;
 mod source;
 mod tree;
 
 pub use args::in_bounds;
-pub use build::{Builder, Dirs};
-pub use diag::{Diag, Place, Severity, Span, system_error};
+pub use build::{Builder, Check, Dirs, build};
+pub use diag::{Diag, Place, Severity, Span};
+pub use parser::{Disk, Files, Memory, Parsed, parse, parse_bytes};
 pub use row::{Contexts, Row, Table};
 pub use scope::{Part, Scope, inherit};
 pub use source::{FileId, Sources};
 pub use tree::{Block, Body, Directive, LuaBlock, Position, Word};
+
+#[cfg(test)]
+mod tests;

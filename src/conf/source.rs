@@ -4,7 +4,9 @@
 //!  nginx.conf ──include──▶ conf.d/a.conf      FileId 0 ▶ 1      a file included twice has two ids
 //! ```
 
-use std::fmt::Write as _;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
@@ -45,6 +47,11 @@ impl Sources {
         self.file(file).map_or(&[], |source| &source.text)
     }
 
+    /// The same, to be kept while more files are added.
+    pub fn shared_text(&self, file: FileId) -> Arc<[u8]> {
+        self.file(file).map_or_else(|| Arc::from([]), |source| source.text.clone())
+    }
+
     /// The file and line of the `include` that brought this file in.
     pub fn included_from(&self, file: FileId) -> Option<(FileId, u32)> {
         self.file(file)?.included_from
@@ -61,19 +68,6 @@ impl Sources {
         })
     }
 
-    /// nginx's `-T` output: each file once under a line with its name.
-    pub fn dump(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for (name, text) in self.distinct() {
-            let mut head = String::new();
-            let _ = writeln!(head, "# configuration file {name}:");
-            out.extend_from_slice(head.as_bytes());
-            out.extend_from_slice(text);
-            out.push(b'\n');
-        }
-        out
-    }
-
     fn file(&self, file: FileId) -> Option<&Source> {
         self.files.get(file.0 as usize)
     }
@@ -84,4 +78,9 @@ struct Source {
     name: Option<BString>,
     text: Arc<[u8]>,
     included_from: Option<(FileId, u32)>,
+}
+
+/// A name from a configuration as a path.
+pub fn path(name: &BStr) -> &Path {
+    Path::new(OsStr::from_bytes(name.as_bytes()))
 }
