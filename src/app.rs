@@ -1,1 +1,232 @@
 //! Assembly: the only file that knows every feature.
+//!
+//! ```text
+//!  main ─ Request ─▶ run ─┬─ load: files ─ rows of all features ─▶ Cycle
+//!                         └─ process::run(Hooks { load, prepare, serve })
+//! ```
+
+mod configure;
+
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bstr::ByteSlice;
+use futures_util::future::LocalBoxFuture;
+
+use crate::base::errno::Errno;
+use crate::base::log::{self, Chain, Level, Sink};
+use crate::conf::{self, Check, Diag, Dirs, Disk, Row, Scope, Severity, Sources, Table};
+use crate::process::errorlog::{self, DefaultLog};
+use crate::process::signal::{self, Action};
+use crate::process::{
+    self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
+};
+use crate::upstream;
+
+/// What `main` read from the command line.
+#[derive(Debug)]
+pub struct Request {
+    pub prefix: Option<String>,
+    pub conf: Option<String>,
+    pub error_log: Option<String>,
+    pub globals: Option<String>,
+    pub quiet: bool,
+    pub what: What,
+}
+
+/// What to do with the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Serve,
+    Test,
+    /// Test and print.
+    Dump,
+    Signal(Action),
+}
+
+/// Does what was asked; returns the exit code.
+pub fn run(request: &Request) -> i32 {
+    log::set_console(true);
+    let paths = paths(request);
+    open_first_log(&paths);
+    let testing = matches!(request.what, What::Test | What::Dump);
+    let globals = request.globals.clone();
+    let start = Start { paths, globals, testing, quiet: false };
+    match request.what {
+        What::Serve => process::run(start, HOOKS),
+        What::Test | What::Dump => test(&start, request),
+        What::Signal(action) => send(&start, action),
+    }
+}
+
+/// The worker process of a master; returns the exit code.
+pub fn run_worker() -> i32 {
+    process::run_worker(HOOKS)
+}
+
+/// `-v`
+pub fn version() -> String {
+    format!("nginx version: nginx/{NGINX_VERSION} (moonbeat {})\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// What `-V` adds.
+pub fn build_info() -> String {
+    configure::describe(&Table::new(ROWS), DEFAULT_PREFIX)
+}
+
+const HOOKS: Hooks = Hooks { load, prepare, run: serve };
+
+/// The directives of all features.
+const ROWS: &[&[Row]] = &[process_conf::ROWS, errorlog::ROWS, upstream::conf::ROWS];
+
+/// What is looked at when the whole configuration was read.
+const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish];
+
+fn load(start: &Start, generation: u64) -> Result<Cycle, LoadFailed> {
+    let (cycle, sources, diags) = read(start, generation);
+    for diag in diags.iter().filter(|d| d.is_error() || !start.quiet) {
+        report(diag, &sources);
+    }
+    if diags.iter().any(Diag::is_error) { Err(LoadFailed) } else { Ok(cycle) }
+}
+
+fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
+    let paths = start.paths.clone();
+    let globals = start.globals.as_deref().unwrap_or_default();
+    let main_file = paths.conf_file.as_os_str().as_bytes().as_bstr();
+    let parsed = conf::parse(&Disk, main_file, globals.as_bytes());
+    let dirs = Dirs { prefix: paths.prefix.clone(), conf: paths.conf_dir() };
+    let mut main = Scope::new();
+    main.part_mut::<DefaultLog>().0 = paths.error_log.clone();
+    // A text that could not be read to its end misses things for that reason alone.
+    let whole = !parsed.diags.iter().any(|(_, diag)| diag.is_error());
+    let checks = if whole { CHECKS } else { &[] };
+    let (scope, diags) = conf::build(&parsed, &Table::new(ROWS), &dirs, main, checks);
+    let cycle = Cycle { generation, paths, listens: Vec::new(), scope };
+    (cycle, parsed.sources, diags)
+}
+
+/// Makes a thread ready to serve.
+fn prepare(_cycle: &Arc<Cycle>, _index: usize) -> Result<Prepared, String> {
+    Ok(Box::new(()))
+}
+
+/// Serves on one thread.
+fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut shutdown = ctx.shutdown;
+        // An error means that the control thread is gone: nothing to serve for.
+        let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
+    })
+}
+
+fn test(start: &Start, request: &Request) -> i32 {
+    let (cycle, sources, diags) = read(start, 1);
+    let shown = start.paths.conf_file.display();
+    for diag in &diags {
+        report(diag, &sources);
+    }
+    if diags.iter().any(Diag::is_error) {
+        eprintln!("nginx: configuration file {shown} test failed");
+        return 1;
+    }
+    if !request.quiet {
+        eprintln!("nginx: the configuration file {shown} syntax is ok");
+    }
+    if !process::try_out(&cycle) {
+        eprintln!("nginx: configuration file {shown} test failed");
+        return 1;
+    }
+    if !request.quiet {
+        eprintln!("nginx: configuration file {shown} test is successful");
+    }
+    if request.what == What::Dump {
+        let dump = conf::dump::files(&sources);
+        if std::io::stdout().lock().write_all(&dump).is_err() {
+            return 1;
+        }
+    }
+    0
+}
+
+fn send(start: &Start, action: Action) -> i32 {
+    let Ok(cycle) = load(start, 1) else { return 1 };
+    match signal::send(&cycle.pid_path(), action) {
+        Ok(()) => 0,
+        Err(e) => {
+            log::emit(e.level(), format_args!("{e}"));
+            1
+        }
+    }
+}
+
+/// nginx's line goes to the log; a console sees the place and the hints as well.
+fn report(diag: &Diag, sources: &Sources) {
+    let console = log::console();
+    log::set_console(false);
+    log::emit(level(diag.severity), format_args!("{}", diag.line(sources)));
+    log::set_console(console);
+    if console && diag.severity <= Severity::Warn {
+        eprintln!("{}", diag.render(sources));
+    }
+}
+
+fn level(severity: Severity) -> Level {
+    match severity {
+        Severity::Emerg => Level::Emerg,
+        Severity::Error => Level::Error,
+        Severity::Alert => Level::Alert,
+        Severity::Warn => Level::Warn,
+        Severity::Notice => Level::Notice,
+    }
+}
+
+/// The log for what happens before the configuration names one.
+fn open_first_log(paths: &Paths) {
+    let path = paths.under_prefix(&paths.error_log);
+    let sink = match paths.error_log.as_os_str() == "stderr" {
+        true => Ok(Sink::Stderr),
+        false => Sink::file(&path),
+    };
+    let sink = sink.unwrap_or_else(|e| {
+        let path = path.display();
+        eprintln!(
+            "nginx: [alert] could not open error log file: open() \"{path}\" failed {}",
+            Errno(&e)
+        );
+        // The console is all there is; a sink that takes the lines keeps them from appearing twice.
+        Sink::Capture(Arc::new(|_, _| ()))
+    });
+    log::set_main_chain(Arc::new(Chain::new(vec![(sink, Level::Notice)])));
+}
+
+fn paths(request: &Request) -> Paths {
+    let conf = request.conf.as_deref().unwrap_or(DEFAULT_CONF);
+    let here = Path::new(DEFAULT_CONF).is_file();
+    let prefix = match &request.prefix {
+        Some(prefix) => prefix.as_str(),
+        None if here => "./",
+        None => DEFAULT_PREFIX,
+    };
+    let mut prefix = prefix.to_string();
+    if !prefix.ends_with('/') {
+        prefix.push('/');
+    }
+    let prefix = PathBuf::from(prefix);
+    let conf_file = prefix.join(conf);
+    let error_log = request.error_log.as_deref().unwrap_or(DEFAULT_ERROR_LOG).into();
+    Paths { prefix, conf_file, error_log }
+}
+
+/// The nginx whose behaviour is followed.
+pub const NGINX_VERSION: &str = "1.29.4";
+
+/// Where a server without `-p` lives, unless it is started in a folder with a configuration.
+pub const DEFAULT_PREFIX: &str = match option_env!("MOONBEAT_PREFIX") {
+    Some(prefix) => prefix,
+    None => "/usr/local/moonbeat/",
+};
+const DEFAULT_CONF: &str = "conf/nginx.conf";
+const DEFAULT_ERROR_LOG: &str = "logs/error.log";

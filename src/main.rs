@@ -1,3 +1,52 @@
 //! Flags in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use moonbeat::app;
+use moonbeat::cli::{HELP, Invocation};
+use moonbeat::process;
+
+fn main() -> ExitCode {
+    if process::is_worker() {
+        return code(app::run_worker());
+    }
+    match Invocation::parse(std::env::args().skip(1)) {
+        Ok(invocation) => code(start(&invocation)),
+        Err(wrong) => {
+            eprintln!("nginx: {wrong}");
+            code(1)
+        }
+    }
+}
+
+fn start(invocation: &Invocation) -> i32 {
+    if invocation.version {
+        eprint!("{}", app::version());
+        if invocation.help {
+            eprint!("{}", HELP.replace("PREFIX", app::DEFAULT_PREFIX));
+        }
+        if invocation.build {
+            eprint!("{}", app::build_info());
+        }
+        if !invocation.test {
+            return 0;
+        }
+    }
+    app::run(&app::Request {
+        prefix: invocation.prefix.clone(),
+        conf: invocation.conf.clone(),
+        error_log: invocation.error_log.clone(),
+        globals: invocation.globals.clone(),
+        quiet: invocation.quiet,
+        what: match (invocation.signal, invocation.dump, invocation.test) {
+            (Some(action), ..) => app::What::Signal(action),
+            (_, true, _) => app::What::Dump,
+            (_, _, true) => app::What::Test,
+            _ => app::What::Serve,
+        },
+    })
+}
+
+fn code(number: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(number).unwrap_or(1))
+}

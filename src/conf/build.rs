@@ -21,9 +21,17 @@ use super::source::{Sources, path};
 use super::tree::{Body, Directive, Position};
 
 /// Turns directives into settings: the main scope, and every complaint in the order of the files,
-/// those of the parser among them. The `checks` look at the whole configuration at the end.
-pub fn build(parsed: &Parsed, table: &Table, dirs: &Dirs, checks: &[Check]) -> (Scope, Vec<Diag>) {
+/// those of the parser among them. `main` holds what features need before the first directive;
+/// the `checks` look at the whole configuration at the end.
+pub fn build(
+    parsed: &Parsed,
+    table: &Table,
+    dirs: &Dirs,
+    main: Scope,
+    checks: &[Check],
+) -> (Scope, Vec<Diag>) {
     let mut builder = Builder::new(table, dirs, &parsed.sources);
+    builder.frames[0].scope = main;
     builder.run(&parsed.items);
     builder.outside();
     for check in checks {

@@ -80,7 +80,7 @@ fn complaints(files: &[(&str, &str)], parameter: &str) -> String {
     let memory = Memory(files.iter().map(|(n, t)| ((*n).into(), t.as_bytes().to_vec())).collect());
     let parsed = parse(&memory, files[0].0.as_bytes().as_bstr(), parameter.as_bytes());
     let dirs = Dirs { prefix: "/p/".into(), conf: "/p/conf/".into() };
-    let (_, diags) = build(&parsed, &Table::new(&[ROWS]), &dirs, &[needs_events]);
+    let (_, diags) = build(&parsed, &Table::new(&[ROWS]), &dirs, Scope::new(), &[needs_events]);
     diags.iter().map(|diag| diag.render(&parsed.sources) + "\n").collect()
 }
 

@@ -4,8 +4,8 @@
 //!  "backend:8080/x"  --parse-->  Url { host, port, uri, addrs }  --resolve-->  addrs: Vec<Addr>
 //! ```
 //!
-//! The rules and the words of the errors are those of nginx's `ngx_parse_url`; the caller adds where
-//! the text stood (`… in "x" of the "listen" directive`, `… in upstream "x"`).
+//! The rules and the words of the errors are those of nginx's `ngx_parse_url`; the caller adds
+//! where the text stood (`… in "x" of the "listen" directive`, `… in upstream "x"`).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

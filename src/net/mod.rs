@@ -7,7 +7,6 @@
 
 pub mod addr;
 pub mod dial;
-pub mod http1;
 pub mod listen;
 pub mod stream;
 pub mod tls;

@@ -153,6 +153,11 @@ pub fn set_console(on: bool) {
     CONSOLE.store(on, Ordering::Relaxed);
 }
 
+/// Whether grave messages go to the console too.
+pub fn console() -> bool {
+    CONSOLE.load(Ordering::Relaxed)
+}
+
 /// Writes a message that belongs to no request to the main chain.
 pub fn emit(level: Level, text: fmt::Arguments<'_>) {
     MAIN.load().write(level, None, text);

@@ -1,0 +1,186 @@
+//! The worker threads of one configuration: made ready together, stopped together.
+//!
+//! ```text
+//!  Generation::start ── a thread each: prepare ─▶ "ready" ─ wait for "go" ─▶ run ─▶ Event::Ended
+//!        └ all ready? go : nobody starts                        ▲
+//!  Generation.stop(Graceful | Fast) ───────── watch ────────────┘
+//! ```
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use futures_util::FutureExt;
+use tokio::runtime;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::cycle::{Cycle, Hooks, Prepared, Stop, ThreadCtx};
+use super::sys;
+use super::worker::Event;
+use crate::base::errno::Errno;
+use crate::base::log::{Level, emit};
+use crate::net::listen::Bound;
+
+/// One configuration being served.
+pub(super) struct Generation {
+    pub(super) cycle: Arc<Cycle>,
+    pub(super) bound: Arc<Vec<Bound>>,
+    pub(super) running: usize,
+    stop: watch::Sender<Stop>,
+}
+
+impl Generation {
+    /// Starts a thread for each worker but the first `skip`, and waits until all are ready.
+    pub(super) fn start(
+        cycle: Arc<Cycle>,
+        bound: Vec<Bound>,
+        hooks: Hooks,
+        skip: usize,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Self, String> {
+        let (stop, _) = watch::channel(Stop::Serve);
+        let running = cycle.workers();
+        let generation = Self { cycle, bound: Arc::new(bound), running, stop };
+        let (ready, is_ready) = mpsc::channel();
+        let mut gates = Vec::new();
+        for index in skip..running {
+            let seat = generation.seat(index, hooks, events);
+            let ready = ready.clone();
+            let (gate, opened) = mpsc::channel::<()>();
+            gates.push(gate);
+            thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || seat.live(&ready, &opened))
+                .map_err(|e| format!("thread could not be started {}", Errno(&e)))?;
+        }
+        drop(ready);
+        for _ in skip..running {
+            // A thread that ends without a word has panicked; its message is in the log.
+            is_ready.recv().unwrap_or_else(|_| Err("worker thread panicked".into()))?;
+        }
+        for gate in gates {
+            // A thread that is gone by now tells so through its event.
+            let _ = gate.send(());
+        }
+        Ok(generation)
+    }
+
+    /// The place of one worker, to be taken on the thread that will serve.
+    pub(super) fn seat(&self, index: usize, hooks: Hooks, events: &UnboundedSender<Event>) -> Seat {
+        Seat {
+            cycle: self.cycle.clone(),
+            bound: self.bound.clone(),
+            index,
+            hooks,
+            shutdown: self.stop.subscribe(),
+            end: End { generation: self.cycle.generation, events: events.clone() },
+        }
+    }
+
+    /// Tells every thread; a milder word after a stronger one changes nothing.
+    pub(super) fn stop(&self, how: Stop) {
+        self.stop.send_if_modified(|now| {
+            let worse = how > *now;
+            *now = how.max(*now);
+            worse
+        });
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow() > Stop::Serve
+    }
+}
+
+/// Everything one worker needs, before it runs.
+pub(super) struct Seat {
+    cycle: Arc<Cycle>,
+    bound: Arc<Vec<Bound>>,
+    index: usize,
+    hooks: Hooks,
+    shutdown: watch::Receiver<Stop>,
+    end: End,
+}
+
+impl Seat {
+    /// The life of a worker thread.
+    fn live(self, ready: &mpsc::Sender<Result<(), String>>, opened: &mpsc::Receiver<()>) {
+        let prepared = match (self.hooks.prepare)(&self.cycle, self.index) {
+            Ok(prepared) => prepared,
+            Err(text) => {
+                // Nobody listens when another thread has failed before.
+                let _ = ready.send(Err(text));
+                return;
+            }
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(e) => {
+                let _ = ready.send(Err(format!("event loop failed {}", Errno(&e))));
+                return;
+            }
+        };
+        let _ = ready.send(Ok(()));
+        if opened.recv().is_err() || !self.drop_root() {
+            return;
+        }
+        runtime.block_on(self.serve(prepared));
+    }
+
+    /// Serves on the calling thread's runtime until told to stop.
+    pub(super) async fn serve(self, prepared: Prepared) {
+        let Self { cycle, bound, index, hooks, shutdown, end } = self;
+        let listeners: Result<Vec<_>, _> = bound.iter().map(|b| b.listener(index)).collect();
+        let listeners = match listeners {
+            Ok(listeners) => listeners,
+            Err(e) => {
+                emit(Level::Alert, format_args!("listening socket is unusable {}", Errno(&e)));
+                return;
+            }
+        };
+        // The sockets live in the listeners and with the control thread from here on: a worker
+        // that drains must not keep an address alive that was removed.
+        drop(bound);
+        let count = cycle.workers();
+        let ctx = ThreadCtx { cycle, index, count, listeners, shutdown, prepared };
+        let local = LocalSet::new();
+        let life = AssertUnwindSafe(local.run_until((hooks.run)(ctx))).catch_unwind();
+        if life.await.is_err() {
+            emit(Level::Alert, format_args!("worker thread {index} panicked"));
+        }
+        drop(local);
+        drop(end);
+    }
+
+    /// Worker threads of a master give up root; the control thread stays to read keys and logs.
+    fn drop_root(&self) -> bool {
+        let conf = self.cycle.conf();
+        let Some(who) = conf.identity().filter(|_| conf.has_master()) else { return true };
+        match sys::become_on_this_thread(&who) {
+            Ok(()) => true,
+            Err((call, e)) => {
+                emit(Level::Emerg, format_args!("{call}({}) failed {}", who.uid, Errno(&e)));
+                false
+            }
+        }
+    }
+}
+
+/// Tells the control thread when a worker is gone, however it went.
+struct End {
+    generation: u64,
+    events: UnboundedSender<Event>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // The control thread may have returned already.
+        let _ = self.events.send(Event::Ended { generation: self.generation });
+    }
+}
+
+/// Lua code recurses deeper than Rust code usually does.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
