@@ -180,7 +180,8 @@ fn configuration(
         "location / { root html; index index.html index.htm; }"
     };
     let level = block.text("log_level").unwrap_or_else(|| "info".into());
-    let master = if mode.hup || mode.workers.is_some() { "on" } else { "off" };
+    let master = mode.hup || mode.workers.is_some() || block.has("master_on");
+    let master = if master { "on" } else { "off" };
     format!(
         "{preamble}\
          daemon off;\n\
@@ -222,11 +223,16 @@ fn configuration(
 /// Replaces the configuration and waits until only the new one answers.
 fn reload(server: &Server, conf: &str, port: u16) -> Result<(), String> {
     server.prefix.write("conf/nginx.conf", conf)?;
-    server.signal("HUP")?;
     let request = client::build("GET /", "Host: generation.test", "close");
     let end = Instant::now() + Duration::from_secs(10);
     let mut seen = 0;
+    let mut asked_at: Option<Instant> = None;
     while Instant::now() < end {
+        // A server that is still starting may not have heard the first signal.
+        if seen == 0 && asked_at.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
+            server.signal("HUP")?;
+            asked_at = Some(Instant::now());
+        }
         let answer = client::exchange(port, &request, Duration::from_secs(2))?;
         seen = if answer.ends_with(b"\r\n\r\n2") { seen + 1 } else { 0 };
         if seen == 5 {

@@ -185,6 +185,7 @@ const SECTIONS: &[&str] = &[
     "ignore_response",
     "log_level",
     "main_config",
+    "master_on",
     "more_headers",
     "must_die",
     "no_access_log",

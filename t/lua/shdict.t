@@ -1,0 +1,191 @@
+ngx.shared.DICT
+
+=== TEST 1: kinds of values
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            d:set("s", "text") d:set("n", 1.5) d:set("b", false) d:set("f", 7, 0, 42)
+            ngx.say(d:get("s"), " ", d:get("n"), " ", d:get("b"), " ", d:get("none"))
+            ngx.say(d:get("f"))
+            d:set("s", nil)
+            ngx.say(d:get("s"))
+            ngx.say(pcall(d.set, d, "t", {}))
+        }
+    }
+--- request
+GET /t
+--- response_body
+text 1.5 false nil
+742
+nil
+truenilbad value type
+
+
+=== TEST 2: add, replace, delete, incr
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            ngx.say(d:add("k", 1))
+            ngx.say(d:add("k", 2))
+            ngx.say(d:replace("k", 3))
+            ngx.say(d:replace("none", 3))
+            ngx.say(d:incr("k", 4))
+            ngx.say(d:incr("none", 4))
+            ngx.say(d:incr("fresh", 1, 10))
+            d:set("s", "x")
+            ngx.say(d:incr("s", 1))
+            d:delete("k")
+            ngx.say(d:get("k"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+truenilfalse
+falseexistsfalse
+truenilfalse
+falsenot foundfalse
+7
+nilnot found
+11nilfalse
+nilnot a number
+nil
+
+
+=== TEST 3: expiry
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            d:set("k", "v", 0.05)
+            ngx.say(d:get("k"), " ", d:ttl("k") <= 0.05)
+            ngx.sleep(0.08)
+            ngx.say(d:get("k"))
+            d:set("e", 1)
+            ngx.say(d:ttl("e"), " ", d:expire("e", 10), " ", d:ttl("e") > 9, " ", d:ttl("none"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+v true
+nil
+0 true true nilnot found
+
+
+=== TEST 4: keys and flush_all
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            for i = 1, 3 do d:set("k" .. i, i) end
+            local keys = d:get_keys()
+            table.sort(keys)
+            ngx.say(table.concat(keys, " "), " ", #d:get_keys(2))
+            d:flush_all()
+            ngx.say(#d:get_keys(), " ", d:get("k1"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+k1 k2 k3 2
+0 nil
+
+
+=== TEST 5: lists
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            ngx.say(d:rpush("l", "b"), d:rpush("l", 3), d:lpush("l", "a"), d:llen("l"))
+            ngx.say(d:lpop("l"), d:rpop("l"), d:lpop("l"), d:lpop("l"), d:llen("l"))
+            d:set("s", 1)
+            ngx.say(d:lpush("s", 1))
+            ngx.say(d:get("l"))
+            d:rpush("m", 1)
+            ngx.say(d:get("m"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1233
+a3bnil0
+nilvalue not a list
+nil
+nilvalue is a list
+
+
+=== TEST 6: a full dictionary drops the oldest, safe_set does not
+--- http_config
+    lua_shared_dict d 100k;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            local forced, n = false, 0
+            local big = ("x"):rep(2000)
+            repeat
+                n = n + 1
+                local ok, err, force = d:set("k" .. n, big)
+                forced = force
+            until forced or n > 200
+            ngx.say(n > 10 and n < 100, " ", forced, " ", d:get("k1"), " ", #d:get("k" .. n))
+            ngx.say(d:safe_set("more", big))
+            ngx.say(d:set("huge", ("y"):rep(200000)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true true nil 2000
+falseno memoryfalse
+falseno memorytrue
+
+
+=== TEST 7: capacity, free space, and bad keys
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            ngx.say(d:capacity(), " ", d:free_space() > 0)
+            ngx.say(d:get(nil))
+            ngx.say(d:get(""))
+            ngx.say(d:get(("k"):rep(65536)))
+            ngx.say(ngx.shared.other)
+        }
+    }
+--- request
+GET /t
+--- response_body
+1048576 true
+nilnil key
+nilempty key
+nilkey too long
+nil
+
+
+=== TEST 8: values outlive a request
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t { content_by_lua_block { ngx.say((ngx.shared.d:incr("n", 1, 0))) } }
+--- request eval
+["GET /t", "GET /t"]
+--- response_body_like eval
+[qr/^\d+$/, qr/^\d+$/]
