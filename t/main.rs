@@ -12,6 +12,8 @@
 // The judge has its own clock: it must not lean on the one it judges.
 #![allow(clippy::disallowed_methods)]
 
+mod conf_cases;
+mod fuzz_conf;
 mod harness;
 mod tidy;
 
@@ -21,7 +23,12 @@ use harness::case::Case;
 use harness::{blocks, ledger, modes, runner};
 
 /// Every family of cases, in the order in which they are started.
-const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[("tidy", tidy::cases), ("blocks", blocks::cases)];
+const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
+    ("tidy", tidy::cases),
+    ("fuzz", fuzz_conf::cases),
+    ("conf", conf_cases::cases),
+    ("blocks", blocks::cases),
+];
 
 fn main() -> ExitCode {
     let options = Options::from_args(std::env::args().skip(1));

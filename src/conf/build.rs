@@ -4,7 +4,7 @@
 //!  Tree ─▶ Builder ─ row? here? arity? ─▶ row.set(b, d) ─▶ b.part::<T>()       innermost block
 //!                                                       ├▶ b.level(HTTP)       enclosing block
 //!                                                       ├▶ b.main::<T>()       whole configuration
-//!                                                       └▶ b.block(d, scope)   the directives inside
+//!                                                       └▶ b.block(d, scope)   what stands inside
 //! ```
 //!
 //! A mistake in one directive never hides the mistakes in the others.

@@ -32,7 +32,7 @@ pub struct Parsed {
 pub fn parse(files: &dyn Files, main: &BStr, parameter: &[u8]) -> Parsed {
     let mut parser = Parser {
         files,
-        folder: main[..main.rfind_byte(b'/').map_or(0, |at| at + 1)].to_owned().into(),
+        folder: main[..main.rfind_byte(b'/').map_or(0, |at| at + 1)].to_owned(),
         sources: Sources::default(),
         diags: Vec::new(),
         order: 0,
@@ -195,7 +195,7 @@ impl Parser<'_> {
             let diag = Diag::emerg("unexpected \"}\"").at(lexer.place()).span(lexer.last_byte());
             let diag = match self.file.surplus.take() {
                 Some((opener, line)) => diag.hint(format!(
-                    "the \"}}\" on line {line} already closes \"{}\" of line {}: is it one too many?",
+                    "\"}}\" on line {line} already closes \"{}\" of line {}: is it one too many?",
                     opener.name, opener.line
                 )),
                 None => diag,

@@ -10,7 +10,7 @@
 //!  ];
 //! ```
 //!
-//! Several rows may share a name when they differ in context (`server` in `http` and in `upstream`).
+//! Rows may share a name when they differ in context (`server` in `http` and in `upstream`).
 
 use std::collections::HashMap;
 

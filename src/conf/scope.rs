@@ -6,8 +6,8 @@
 //!         [Core, Proxy]  [Core]            [Index]          afterwards each holds all three
 //! ```
 //!
-//! A feature keeps its settings in a struct of `Option` fields, implements [`Part`] for it and never
-//! learns which other features share the bag. When a block is complete the owner of the block tree
+//! A feature keeps its settings in a struct of `Option` fields, implements [`Part`] for it and
+//! never learns which other features share the bag. When a block is complete the owner of the block tree
 //! calls [`Scope::inherit`] from the outside in, and shares the finished scopes as `Arc`.
 
 use std::any::{Any, TypeId};
@@ -48,7 +48,7 @@ impl Scope {
         self.parts[at].1.as_any_mut().downcast_mut().expect("parts are stored under their own type")
     }
 
-    /// Fills what this block leaves unset from the enclosing one, for every part either of them has.
+    /// Fills what this block leaves unset from the enclosing one, for every part either has.
     pub fn inherit(&mut self, parent: &Scope) {
         for (id, part) in &parent.parts {
             if !self.parts.iter().any(|(known, _)| known == id) {
