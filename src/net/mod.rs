@@ -7,6 +7,7 @@
 
 pub mod addr;
 pub mod dial;
+pub mod http1;
 pub mod listen;
 pub mod stream;
 pub mod tls;

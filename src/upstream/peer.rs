@@ -84,6 +84,11 @@ impl Peer {
         self.state.down.load(Relaxed) & check.0 != 0
     }
 
+    /// True when the configuration or a script says down, whatever checks say.
+    pub fn is_set_down(&self) -> bool {
+        self.state.down.load(Relaxed) & FLAG != 0
+    }
+
     /// True when both stand on one state: the same peer before and after a reload.
     pub fn same_state(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)

@@ -1,0 +1,132 @@
+-- coroutine.*: a wait inside a user's coroutine suspends the whole light thread. The child yields
+-- the mark, resume() passes it up to the scheduler and the answer down again.
+local B = ...
+local N, S, ASK = B.N, B.S, B.ASK
+local band = require("bit").band
+local type, error, select = type, error, select
+
+local std = {}
+for name, f in pairs(coroutine) do
+  std[name] = f
+end
+local raw_resume, raw_yield, raw_status = std.resume, std.yield, std.status
+
+-- rewrite access content timer, ssl_*: phases that run as light threads.
+local YIELDABLE = 0x2 + 0x4 + 0x8 + 0x80 + 0x400 + 0x1000 + 0x4000 + 0x8000 + 0x10000 + 0x20000
+  + 0x40000
+-- Outside of requests and in filters, OpenResty leaves Lua's own functions in place.
+local STANDARD = { [0] = true, [0x20] = true, [0x40] = true }
+
+-- Coroutines that must not be resumed by scripts: those waiting for native code.
+local waiting = setmetatable({}, { __mode = "k" })
+
+local function cooperates()
+  local phase = S.phase
+  if band(phase, YIELDABLE) ~= 0 then
+    return true
+  end
+  if STANDARD[phase] then
+    return false
+  end
+  error("API disabled in the context of " .. N["phase.context"](), 3)
+end
+
+local function is_thread(co, name)
+  if type(co) ~= "thread" then
+    error("bad argument #1 to '" .. name .. "' (coroutine expected)", 3)
+  end
+end
+
+local function status_of(co)
+  local raw = raw_status(co)
+  if raw == "suspended" then
+    return waiting[co] and "running" or N["coroutine.light_status"](co) or raw
+  end
+  return raw
+end
+
+local settle
+
+local function go_on(co, ...)
+  waiting[co] = nil
+  return settle(co, raw_resume(co, ...))
+end
+
+function settle(co, ...)
+  local ok, first = ...
+  if first == ASK and ok then
+    waiting[co] = true
+    return go_on(co, raw_yield(ASK))
+  end
+  if not ok and first == "cannot resume non-suspended coroutine" then
+    return false, "cannot resume " .. status_of(co) .. " coroutine"
+  end
+  return ...
+end
+
+local function resume(co, ...)
+  if waiting[co] then
+    return false, "cannot resume running coroutine"
+  end
+  local light = N["coroutine.light_status"](co)
+  if light then
+    return false, "cannot resume " .. light .. " coroutine"
+  end
+  return settle(co, raw_resume(co, ...))
+end
+
+-- An error leaves a wrapped coroutine as it is; its frames are kept for the traceback.
+local function unwrap(co, ok, ...)
+  if ok then
+    return ...
+  end
+  N["coroutine.failed"](co, (...))
+  error((...), 0)
+end
+
+function coroutine.create(f)
+  if cooperates() then
+    return N["coroutine.create"](f)
+  end
+  return std.create(f)
+end
+
+function coroutine.resume(co, ...)
+  if not cooperates() then
+    return raw_resume(co, ...)
+  end
+  is_thread(co, "resume")
+  return resume(co, ...)
+end
+
+function coroutine.yield(...)
+  cooperates()
+  return raw_yield(...)
+end
+
+function coroutine.status(co)
+  if not cooperates() then
+    return raw_status(co)
+  end
+  is_thread(co, "status")
+  return status_of(co)
+end
+
+function coroutine.wrap(f)
+  if not cooperates() then
+    return std.wrap(f)
+  end
+  local co = N["coroutine.create"](f)
+  return function(...)
+    if raw_status(co) == "dead" then
+      -- OpenResty does not raise here.
+      return false, "cannot resume dead coroutine"
+    end
+    return unwrap(co, resume(co, ...))
+  end
+end
+
+-- OpenResty keeps Lua's own functions under these names.
+for _, name in ipairs { "create", "resume", "yield", "status", "wrap" } do
+  coroutine["_" .. name] = std[name]
+end

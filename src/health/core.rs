@@ -1,0 +1,309 @@
+//! One check without its sockets: rounds, lanes, machines, results. Time and outcomes come in.
+//!
+//! ```text
+//!              ┌──────────── Wait(next slot) ◀───────────┐
+//!   next(now) ─┴▶ Open ─▶ Lane, Probe(i) … Busy ─▶ … ─▶ Close
+//!                             │      ▲
+//!                  the shell probes  └── finish(i, outcome) ─▶ Finished { transition }
+//! ```
+//!
+//! A round probes all primaries, then all backups. With a concurrency of n the peers of a list are
+//! dealt into at most n lanes of neighbours; a lane goes one peer after the other, so no peer ever
+//! has two probes in flight.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::machine::{Machine, State, Transition};
+use super::outcome::Outcome;
+use super::schedule::Schedule;
+use super::spec::{CheckSpec, MachineSpec};
+use super::target::Target;
+
+/// The check.
+#[derive(Debug)]
+pub struct Core {
+    machine: MachineSpec,
+    concurrency: usize,
+    schedule: Schedule,
+    watches: Vec<Watch>,
+    stage: Stage,
+}
+
+impl Core {
+    /// A check of `targets`; `is_up` tells how each begins.
+    pub fn new(
+        spec: &CheckSpec,
+        targets: Vec<Target>,
+        is_up: impl Fn(usize) -> bool,
+        now_ms: u64,
+    ) -> Self {
+        let machine = spec.machine.clone();
+        let watch = |(i, t)| Watch::new(t, machine.build(is_up(i)));
+        let watches = targets.into_iter().enumerate().map(watch).collect();
+        let schedule = Schedule::new(spec.interval_ms, spec.first, spec, now_ms);
+        Self { machine, concurrency: spec.concurrency, schedule, watches, stage: Stage::Idle }
+    }
+
+    /// What to do now.
+    pub fn next(&mut self, now_ms: u64) -> Step {
+        match &mut self.stage {
+            Stage::Idle if !self.schedule.is_due(now_ms) => Step::Wait(self.schedule.next_at_ms()),
+            Stage::Idle => {
+                self.stage = Stage::Open;
+                Step::Open
+            }
+            Stage::Open => {
+                self.stage = Stage::Run { backup: false, lanes: self.deal(false) };
+                self.next(now_ms)
+            }
+            Stage::Run { backup, lanes } => {
+                if let Some(step) = lanes.iter_mut().find_map(RunningLane::advance) {
+                    if let Step::Probe(at) = step {
+                        self.watches[at].busy = true;
+                    }
+                    return step;
+                }
+                let backup = *backup;
+                if lanes.iter().any(|l| l.busy) {
+                    return Step::Busy;
+                }
+                if !backup {
+                    self.stage = Stage::Run { backup: true, lanes: self.deal(true) };
+                    return self.next(now_ms);
+                }
+                self.stage = Stage::Idle;
+                self.schedule.finish(now_ms);
+                Step::Close
+            }
+        }
+    }
+
+    /// Takes the outcome of a probe that [`Step::Probe`] asked for.
+    pub fn finish(&mut self, at: usize, outcome: Outcome, now_ms: u64) -> Finished {
+        if let Stage::Run { lanes, .. } = &mut self.stage {
+            lanes.iter_mut().for_each(|l| l.done(at));
+        }
+        self.watches[at].take(outcome, now_ms)
+    }
+
+    /// Follows a changed peer list: known peers keep their machines and results. Only between
+    /// rounds, or when one has just been opened. Gives back the targets that are gone.
+    pub fn reconcile(
+        &mut self,
+        targets: Vec<Target>,
+        is_up: impl Fn(usize) -> bool,
+    ) -> Vec<Target> {
+        let mut old = std::mem::take(&mut self.watches);
+        for (i, target) in targets.into_iter().enumerate() {
+            let known = old.iter().position(|w| w.target.is_same(&target));
+            let watch = match known {
+                Some(at) => Watch { target, busy: false, ..old.swap_remove(at) },
+                None => Watch::new(target, self.machine.build(is_up(i))),
+            };
+            self.watches.push(watch);
+        }
+        old.into_iter().map(|w| w.target).collect()
+    }
+
+    /// Forgets every count and result and begins a round at once.
+    pub fn reset(&mut self, is_up: impl Fn(usize) -> bool, now_ms: u64) {
+        for (i, watch) in self.watches.iter_mut().enumerate() {
+            *watch = Watch::new(watch.target.clone(), self.machine.build(is_up(i)));
+        }
+        self.schedule.restart(now_ms);
+    }
+
+    pub fn watches(&self) -> &[Watch] {
+        &self.watches
+    }
+
+    /// Takes over a verdict that was reached elsewhere.
+    pub fn adopt(&mut self, at: usize, up: bool) {
+        self.watches[at].machine.set_up(up);
+    }
+
+    /// Between rounds: nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
+    }
+
+    /// Deals one list into lanes, as the Lua library deals it into light threads.
+    fn deal(&self, backup: bool) -> Vec<RunningLane> {
+        let of_list = |w: &&Watch| w.target.backup == backup;
+        let n = self.watches.iter().filter(of_list).count();
+        let first = if backup { self.watches.len() - n } else { 0 };
+        if n == 0 {
+            return Vec::new();
+        }
+        if self.concurrency <= 1 {
+            let lane = Lane { backup, from: 0, to: n - 1, last: true };
+            return vec![RunningLane::new(lane, first, false)];
+        }
+        let size = n.div_ceil(self.concurrency);
+        let count = n.div_ceil(size);
+        let lane = |i: usize| {
+            let (from, to) = (i * size, ((i + 1) * size).min(n) - 1);
+            RunningLane::new(Lane { backup, from, to, last: i + 1 == count }, first, true)
+        };
+        (0..count).map(lane).collect()
+    }
+}
+
+/// What the shell does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing until this time.
+    Wait(u64),
+    /// A round begins.
+    Open,
+    /// A lane begins; told only when there is more than one probe at a time.
+    Lane(Lane),
+    /// Probe this watch now.
+    Probe(usize),
+    /// Wait for a probe in flight.
+    Busy,
+    /// The round is over.
+    Close,
+}
+
+/// Neighbours probed one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    pub backup: bool,
+    /// First and last place in the list.
+    pub from: usize,
+    pub to: usize,
+    /// The last lane of its list.
+    pub last: bool,
+}
+
+/// One peer under one check.
+#[derive(Debug)]
+pub struct Watch {
+    pub target: Target,
+    pub machine: Machine,
+    busy: bool,
+    pub results: Result10,
+    pub changes: VecDeque<Change>,
+    pub probes: u64,
+    pub failures: u64,
+}
+
+impl Watch {
+    fn new(target: Target, machine: Machine) -> Self {
+        Self {
+            target,
+            machine,
+            busy: false,
+            results: VecDeque::new(),
+            changes: VecDeque::new(),
+            probes: 0,
+            failures: 0,
+        }
+    }
+
+    pub fn is_down(&self) -> bool {
+        !self.machine.state().is_up()
+    }
+
+    /// A probe of this peer is in flight.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    fn take(&mut self, outcome: Outcome, now_ms: u64) -> Finished {
+        self.busy = false;
+        self.probes += 1;
+        self.failures += u64::from(!outcome.is_pass());
+        let was_down = self.is_down();
+        let transition = outcome.seen().and_then(|seen| self.machine.observe(seen));
+        if let Some(t) = transition {
+            let change = Change { at_ms: now_ms, from: t.from, to: t.to, why: outcome.line() };
+            push_bounded(&mut self.changes, change);
+        }
+        push_bounded(&mut self.results, (now_ms, outcome.clone()));
+        Finished { outcome, was_down, transition }
+    }
+}
+
+/// The last results of a peer, newest last, each with its time.
+pub type Result10 = VecDeque<(u64, Outcome)>;
+
+/// One line of a peer's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub at_ms: u64,
+    pub from: State,
+    pub to: State,
+    pub why: String,
+}
+
+/// What came of an outcome.
+#[derive(Debug)]
+pub struct Finished {
+    pub outcome: Outcome,
+    /// The peer was down before this result.
+    pub was_down: bool,
+    pub transition: Option<Transition>,
+}
+
+impl Finished {
+    pub fn took(&self) -> Duration {
+        self.outcome.took
+    }
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle,
+    Open,
+    Run { backup: bool, lanes: Vec<RunningLane> },
+}
+
+#[derive(Debug)]
+struct RunningLane {
+    lane: Lane,
+    announce: bool,
+    /// Places among all watches: the next one, and the one after the last.
+    next: usize,
+    end: usize,
+    busy: bool,
+}
+
+impl RunningLane {
+    fn new(lane: Lane, first: usize, announce: bool) -> Self {
+        Self { lane, announce, next: first + lane.from, end: first + lane.to + 1, busy: false }
+    }
+
+    fn advance(&mut self) -> Option<Step> {
+        if std::mem::take(&mut self.announce) {
+            return Some(Step::Lane(self.lane));
+        }
+        if self.busy || self.next == self.end {
+            return None;
+        }
+        self.busy = true;
+        self.next += 1;
+        Some(Step::Probe(self.next - 1))
+    }
+
+    fn done(&mut self, at: usize) {
+        if self.busy && at + 1 == self.next {
+            self.busy = false;
+        }
+    }
+}
+
+fn push_bounded<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == KEPT {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+/// How many results and how many transitions are kept of each peer.
+const KEPT: usize = 10;
+
+#[cfg(test)]
+mod tests;

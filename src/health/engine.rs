@@ -1,0 +1,204 @@
+//! The engine: one thread for all checks of the process, and the register of who wants which.
+//!
+//! ```text
+//!  worker threads ── attach(spec, generation) ──▶ Engine ── Order ──▶ engine thread: a task a check
+//!        └─ Lease dropped with the worker's VM ──▶ last user gone ──▶ Stop
+//! ```
+//!
+//! Equal specs are one check, however many workers and configurations ask for it. A reload that
+//! asks for the same check finds it running, with its states.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bstr::{BStr, BString};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use super::checker::{Checker, Order, Setting};
+use super::core::Core;
+use super::spec::CheckSpec;
+use super::store::{Mirror, Table};
+use crate::base::log::Chain;
+use crate::upstream::{CheckBit, Group};
+
+/// The checks of this process.
+pub struct Engine {
+    starts: UnboundedSender<Start>,
+    checks: Mutex<Register>,
+}
+
+/// What a worker asks for.
+pub struct Attach {
+    pub spec: CheckSpec,
+    pub group: Arc<Group>,
+    /// The dictionary `spec.shm` names.
+    pub table: Option<Arc<dyn Table>>,
+    pub log: Arc<Chain>,
+    /// Write debug lines.
+    pub debug: bool,
+    /// Number of the configuration the worker runs.
+    pub generation: u64,
+}
+
+impl Engine {
+    /// Asks for a check; it runs at least until the lease is dropped.
+    pub fn attach(self: &Arc<Self>, ask: Attach) -> Lease {
+        let mut register = self.register();
+        let generation = ask.generation;
+        let found = register.checks.iter_mut().find(|c| *c.spec == ask.spec);
+        let (id, orders) = match found {
+            Some(check) => {
+                if check.users.iter().all(|u| *u < generation) {
+                    let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug };
+                    let _ = check.orders.send(Order::Rebind(setting));
+                }
+                check.users.push(generation);
+                (check.id, check.orders.clone())
+            }
+            None => self.start(&mut register, ask.spec.clone(), ask),
+        };
+        Lease { engine: self.clone(), id, generation, orders }
+    }
+
+    /// True when a worker of this configuration asked for a check of the upstream.
+    pub fn has_checker(&self, upstream: &BStr, generation: u64) -> bool {
+        let register = self.register();
+        let mut of = register.checks.iter().filter(|c| c.spec.upstream == upstream);
+        of.any(|c| c.users.contains(&generation))
+    }
+
+    /// All checks with their inner state, for pages.
+    pub fn checks(&self) -> Vec<(Arc<CheckSpec>, Arc<Mutex<Core>>)> {
+        self.register().checks.iter().map(|c| (c.spec.clone(), c.core.clone())).collect()
+    }
+
+    fn start(
+        &self,
+        register: &mut Register,
+        spec: CheckSpec,
+        ask: Attach,
+    ) -> (u64, UnboundedSender<Order>) {
+        let spec = Arc::new(spec);
+        let bit = register.free_bit(spec.upstream.as_ref());
+        let mirror = ask.table.map(|table| register.mirror(table, &spec));
+        let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug };
+        let checker = Checker::new(spec.clone(), bit, mirror, setting);
+        let (orders, receiver) = unbounded_channel();
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let (core, users) = (checker.core.clone(), vec![ask.generation]);
+        register.checks.push(Check { id, spec, bit, core, users, orders: orders.clone() });
+        // The thread ends with the process only: the channel is open.
+        let _ = self.starts.send(Start { checker: Box::new(checker), orders: receiver });
+        (id, orders)
+    }
+
+    fn detach(&self, id: u64, generation: u64) {
+        let mut register = self.register();
+        let Some(at) = register.checks.iter().position(|c| c.id == id) else { return };
+        let check = &mut register.checks[at];
+        if let Some(user) = check.users.iter().position(|u| *u == generation) {
+            check.users.swap_remove(user);
+        }
+        if check.users.is_empty() {
+            let _ = check.orders.send(Order::Stop);
+            register.checks.swap_remove(at);
+        }
+    }
+
+    fn register(&self) -> MutexGuard<'_, Register> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to a check. The check ends when its last lease is dropped.
+pub struct Lease {
+    engine: Arc<Engine>,
+    id: u64,
+    generation: u64,
+    orders: UnboundedSender<Order>,
+}
+
+impl Lease {
+    /// Resolves when the round that is running or comes next is over.
+    pub fn after_round(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.orders.send(Order::AfterRound(tell));
+        told
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.engine.detach(self.id, self.generation);
+    }
+}
+
+/// The engine of this process; its thread starts with the first call.
+pub fn engine() -> io::Result<Arc<Engine>> {
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine.clone());
+    }
+    let (starts, receiver) = unbounded_channel();
+    let engine = Arc::new(Engine { starts, checks: Mutex::default() });
+    if ENGINE.set(engine.clone()).is_ok() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let body = move || LocalSet::new().block_on(&runtime, serve(receiver));
+        std::thread::Builder::new().name("health".into()).spawn(body)?;
+    }
+    Ok(ENGINE.get().cloned().unwrap_or(engine))
+}
+
+#[derive(Default)]
+struct Register {
+    checks: Vec<Check>,
+    versions: HashMap<(BString, Option<BString>), Arc<AtomicU64>>,
+}
+
+impl Register {
+    /// A bit no other check of the upstream uses.
+    fn free_bit(&self, upstream: &BStr) -> CheckBit {
+        let used =
+            |bit: CheckBit| self.checks.iter().any(|c| c.bit == bit && c.spec.upstream == upstream);
+        let bits = (0..CheckBit::MAX).map(CheckBit::nth);
+        bits.into_iter().find(|b| !used(*b)).unwrap_or(CheckBit::nth(CheckBit::MAX))
+    }
+
+    /// A mirror; the first check of an upstream in a dictionary owns the counters there.
+    fn mirror(&mut self, table: Arc<dyn Table>, spec: &CheckSpec) -> Mirror {
+        let same = |c: &Check| c.spec.upstream == spec.upstream && c.spec.shm == spec.shm;
+        let owner = !self.checks.iter().any(same);
+        let version = self.versions.entry((spec.upstream.clone(), spec.shm.clone())).or_default();
+        if owner {
+            version.store(0, Ordering::Relaxed);
+        }
+        Mirror::new(table, spec.upstream.clone(), version.clone(), owner)
+    }
+}
+
+struct Check {
+    id: u64,
+    spec: Arc<CheckSpec>,
+    bit: CheckBit,
+    core: Arc<Mutex<Core>>,
+    /// The configuration of each lease.
+    users: Vec<u64>,
+    orders: UnboundedSender<Order>,
+}
+
+struct Start {
+    checker: Box<Checker>,
+    orders: UnboundedReceiver<Order>,
+}
+
+async fn serve(mut starts: UnboundedReceiver<Start>) {
+    while let Some(Start { checker, orders }) = starts.recv().await {
+        tokio::task::spawn_local(checker.run(orders));
+    }
+}
+
+static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);

@@ -1,0 +1,31 @@
+//! The topics of `ngx.*`: each a file here, a file in `lua/prelude`, tests in `t/lua`.
+//!
+//! ```text
+//!   Topic { ops: rows of native functions, ffi: rows of C functions }  ─▶  prelude: N, F
+//! ```
+
+use super::raw::Op;
+use super::raw::ffi::Ffi;
+
+mod coroutine;
+mod phase;
+mod sleep;
+mod thread;
+mod time;
+pub mod timer;
+
+/// One `ngx.*` topic.
+pub struct Topic {
+    pub ops: &'static [Op],
+    pub ffi: &'static [Ffi],
+}
+
+impl Topic {
+    pub const fn of(ops: &'static [Op]) -> Self {
+        Self { ops, ffi: &[] }
+    }
+}
+
+/// Every topic.
+pub const TOPICS: &[&Topic] =
+    &[&coroutine::TOPIC, &phase::TOPIC, &sleep::TOPIC, &thread::TOPIC, &time::TOPIC, &timer::TOPIC];

@@ -1,0 +1,106 @@
+//! The running context: what Lua code may touch right now.
+//!
+//! ```text
+//!   phase handler / timer ─▶ Ctx { vm, phase, request } ─▶ sched ─ enter(ctx) ─▶ resume
+//!   native fn ─▶ ctx::current()
+//! ```
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::ask::Ask;
+use super::board::Board;
+use super::phase::Phase;
+use super::vm::Vm;
+use crate::base::log::{self, Level};
+
+/// One entry into Lua: a phase handler or a timer with all its light threads.
+pub struct Ctx {
+    pub vm: Rc<Vm>,
+    pub phase: Phase,
+    pub request: Option<Rc<dyn Any>>,
+    /// Subrequests under way; Lua code must not leave while there are any.
+    pub pending_subrequests: Cell<u32>,
+    pub(super) board: RefCell<Board>,
+    ask: RefCell<Option<Ask>>,
+}
+
+impl Ctx {
+    pub fn new(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<dyn Any>>) -> Rc<Self> {
+        Rc::new(Self {
+            vm: Rc::clone(vm),
+            phase,
+            request,
+            pending_subrequests: Cell::new(0),
+            board: RefCell::default(),
+            ask: RefCell::new(None),
+        })
+    }
+
+    pub fn set_ask(&self, ask: Ask) {
+        self.ask.replace(Some(ask));
+    }
+
+    pub(super) fn take_ask(&self) -> Option<Ask> {
+        self.ask.take()
+    }
+
+    /// Writes a line to the log of this context.
+    pub fn log(&self, level: Level, text: &str) {
+        let tail = match self.phase {
+            Phase::Timer
+            | Phase::InitWorker
+            | Phase::ExitWorker
+            | Phase::SslCert
+            | Phase::SslClientHello => {
+                format!(", context: {}", self.phase.context_name())
+            }
+            _ => String::new(),
+        };
+        log::emit(level, format_args!("{text}{tail}"));
+    }
+}
+
+/// Makes `ctx` the running context until the guard is dropped.
+pub fn enter(ctx: &Rc<Ctx>) -> Entered {
+    let phase = &ctx.vm.words.phase;
+    let guard = Entered {
+        before: CURRENT.with(|c| c.borrow_mut().replace(Rc::clone(ctx))),
+        phase_before: phase.get(),
+    };
+    phase.set(ctx.phase.bit() as i32);
+    guard
+}
+
+/// The running context.
+pub fn current() -> Option<Rc<Ctx>> {
+    CURRENT.with(|c| c.borrow().clone())
+}
+
+/// Writes to the log of the running context, or to the main log.
+pub fn log(level: Level, text: &str) {
+    match current() {
+        Some(ctx) => ctx.log(level, text),
+        None => log::emit(level, format_args!("{text}")),
+    }
+}
+
+/// Restores the context that ran before.
+pub struct Entered {
+    before: Option<Rc<Ctx>>,
+    phase_before: i32,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mine = CURRENT.with(|c| std::mem::replace(&mut *c.borrow_mut(), self.before.take()));
+        if let Some(ctx) = mine {
+            ctx.vm.words.phase.set(self.phase_before);
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Ctx>>> = const { RefCell::new(None) };
+}

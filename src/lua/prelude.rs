@@ -1,0 +1,63 @@
+//! The script half of the API: `lua/prelude/*.lua`, embedded and run in number order.
+//!
+//! ```text
+//!   00_body   the reuse loop of light threads        ◀─ marks
+//!   01_base   B = { N natives, F ffi, S words, ask, ngx, builtin }
+//!   NN_topic  gets B, fills B.ngx
+//!   99_seal   packages, searchers, the guard of globals
+//! ```
+
+use std::rc::Rc;
+
+use super::api;
+use super::raw::ffi::Words;
+use super::raw::{Func, Host, Val};
+use super::vm::Worker;
+
+/// Loads the API into a fresh state; gives the body of light threads.
+pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func, String> {
+    let marks = host.marks(words);
+    let natives = host.natives(api::TOPICS.iter().flat_map(|t| t.ops));
+    let ffi = host.ffi_rows(api::TOPICS.iter().flat_map(|t| t.ffi));
+    let settings = &worker.settings;
+    let text = |v: &Option<String>| v.clone().map_or(Val::Nil, Val::from);
+    let config = Val::Map(vec![
+        ("package_path".into(), text(&settings.package_path)),
+        ("package_cpath".into(), text(&settings.package_cpath)),
+        ("prefix".into(), settings.prefix.clone().into()),
+        ("debug".into(), settings.is_debug.into()),
+    ]);
+    let config = host.build(|view| _ = view.push(config));
+    let body = run(host, "00_body", &[&marks])?;
+    let base = run(host, "01_base", &[&marks, &natives, &ffi, &config])?;
+    for (name, _) in FILES.iter().filter(|(name, _)| *name > "01_base") {
+        run(host, name, &[&base])?;
+    }
+    Ok(body)
+}
+
+fn run(host: &Rc<Host>, name: &str, args: &[&Func]) -> Result<Func, String> {
+    let Some((_, code)) = FILES.iter().find(|(n, _)| *n == name) else {
+        return Err(format!("no prelude file {name}"));
+    };
+    let chunk = host.load(code.as_bytes(), &format!("=moonbeat:{name}"))?;
+    host.call_kept(&chunk, args)
+}
+
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../lua/prelude/", $name, ".lua")))),*]
+    };
+}
+
+/// Names and texts, in load order.
+const FILES: &[(&str, &str)] = files!(
+    "00_body"
+    "01_base"
+    "10_coroutine"
+    "20_sleep"
+    "21_thread"
+    "22_time"
+    "23_timer"
+    "99_seal"
+);

@@ -1,0 +1,195 @@
+//! Chunks run as light threads; what they print with `out()` is compared.
+
+use std::cell::RefCell;
+
+use super::ask::Outcome;
+use super::ctx::Ctx;
+use super::phase::Phase;
+use super::sched;
+use super::vm::{Settings, Vm, Worker};
+
+/// Runs `code` as `content_by_lua`; gives the outcome and the global `out` joined by spaces.
+fn run(code: &str) -> (Outcome, String) {
+    run_in(Phase::Content, code)
+}
+
+fn run_in(phase: Phase, code: &str) -> (Outcome, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        let vm = Vm::new(&Worker::new(Settings::default(), 0)).unwrap();
+        let prelude = "local lines = {}\nout = function(...)\nfor i = 1, select('#', ...) do \
+                       lines[#lines + 1] = tostring((select(i, ...))) end end\n\
+                       function collect() return table.concat(lines, ' ') end";
+        let setup = vm.host.load(prelude.as_bytes(), "=setup").unwrap();
+        vm.host.call(&setup, &[], |_| ()).unwrap();
+        let func = vm.host.load(code.as_bytes(), "=content_by_lua(nginx.conf:40)").unwrap();
+        let ctx = Ctx::new(&vm, phase, None);
+        let outcome = sched::run(&ctx, &func, &[]).await;
+        let text = RefCell::new(String::new());
+        let read = vm.host.load(b"return collect()", "=read").unwrap();
+        vm.host.call(&read, &[], |v| *text.borrow_mut() = v.text_lossy(1)).unwrap();
+        (outcome, text.into_inner())
+    }))
+}
+
+fn prints(code: &str, expected: &str) {
+    assert_eq!(run(code), (Outcome::Done, expected.to_owned()));
+}
+
+#[test]
+fn a_chunk_runs_to_its_end() {
+    prints("out(1 + 1, ngx.get_phase())", "2 content");
+}
+
+#[test]
+fn sleep_waits_and_gives_way() {
+    prints(
+        "local t = ngx.now() ngx.sleep(0.02) ngx.update_time() out(ngx.now() - t >= 0.019)",
+        "true",
+    );
+    prints("ngx.sleep(0) out('after')", "after");
+}
+
+#[test]
+fn sleep_inside_coroutines_suspends_the_light_thread() {
+    prints(
+        "local co = coroutine.create(function(a) ngx.sleep(0.001) local b = coroutine.yield(a + 1) \
+         ngx.sleep(0) return b * 2 end)
+         out(coroutine.resume(co, 1)) out(coroutine.status(co)) out(coroutine.resume(co, 5))
+         out(coroutine.status(co)) out(coroutine.resume(co))",
+        "true 2 suspended true 10 dead false cannot resume dead coroutine",
+    );
+    prints(
+        "local w = coroutine.wrap(function() for i = 1, 3 do ngx.sleep(0.001) coroutine.yield(i) end \
+         end) out(w(), w(), w())",
+        "1 2 3",
+    );
+}
+
+#[test]
+fn resume_keeps_the_number_of_results() {
+    prints(
+        "local co = coroutine.create(function() end) out(select('#', coroutine.resume(co)))",
+        "1",
+    );
+}
+
+#[test]
+fn spawn_runs_the_child_at_once() {
+    prints(
+        "local t = ngx.thread.spawn(function(a, b) out('child', a, b) ngx.sleep(0.01) out('late') \
+         return 'x', 'y' end, 1, 2)
+         out('parent', coroutine.status(t)) out(ngx.thread.wait(t)) out(coroutine.status(t))
+         out(ngx.thread.wait(t))",
+        "child 1 2 parent running late true x y dead nil already waited or killed",
+    );
+}
+
+#[test]
+fn the_entry_waits_for_user_threads() {
+    prints("ngx.thread.spawn(function() ngx.sleep(0.01) out('end') end) out('entry')", "entry end");
+}
+
+#[test]
+fn wait_takes_the_first_of_several() {
+    prints(
+        "local function f(s) ngx.sleep(s) return s end
+         local a, b = ngx.thread.spawn(f, 0.05), ngx.thread.spawn(f, 0.001)
+         out(ngx.thread.wait(a, b)) out(ngx.thread.wait(a))",
+        "true 0.001 true 0.05",
+    );
+}
+
+#[test]
+fn a_failed_thread_gives_false_and_the_message() {
+    prints(
+        "local t = ngx.thread.spawn(function() ngx.sleep(0) error('boom') end)
+         out(ngx.thread.wait(t))",
+        "false content_by_lua(nginx.conf:40):1: boom",
+    );
+}
+
+#[test]
+fn kill_has_openrestys_answers() {
+    prints(
+        "local t = ngx.thread.spawn(function() ngx.sleep(10) end)
+         out(ngx.thread.kill(t)) out(ngx.thread.kill(t))
+         local z = ngx.thread.spawn(function() end)
+         out(coroutine.status(z)) out(ngx.thread.kill(z))",
+        "1 nil already waited or killed zombie nil already terminated",
+    );
+}
+
+#[test]
+fn only_the_parent_may_wait() {
+    prints(
+        "local t = ngx.thread.spawn(function() ngx.sleep(0.001) end)
+         local u = ngx.thread.spawn(function() out(pcall(ngx.thread.wait, t)) end)",
+        "false only the parent coroutine can wait on the thread",
+    );
+}
+
+#[test]
+fn an_uncaught_error_ends_the_entry() {
+    let (outcome, _) = run("local function f() error('boom') end\nf()");
+    assert_eq!(outcome, Outcome::Error);
+    let (outcome, _) = run("ngx.thread.spawn(function() ngx.sleep(9) end) error({})");
+    assert_eq!(outcome, Outcome::Error);
+}
+
+#[test]
+fn phases_are_checked_in_one_place() {
+    let (_, text) = run_in(Phase::Log, "out(pcall(ngx.sleep, 1))");
+    assert_eq!(text, "false API disabled in the context of log_by_lua*");
+}
+
+#[test]
+fn argument_errors_name_the_caller() {
+    prints(
+        "out(pcall(ngx.sleep, 'x'))",
+        "false bad argument #1 to 'sleep' (number expected, got string)",
+    );
+    prints(
+        "out(pcall(function() ngx.sleep() end))",
+        "false content_by_lua(nginx.conf:40):1: attempt to pass 0 arguments, but accepted 1",
+    );
+}
+
+#[test]
+fn timers_run_without_a_request() {
+    prints(
+        "out(ngx.timer.at(0.001, function(premature, a) out(premature, a, ngx.get_phase()) end, 7))
+         out(ngx.timer.pending_count(), ngx.timer.running_count()) ngx.sleep(0.02)
+         out(ngx.timer.pending_count())",
+        "1 1 0 false 7 timer 0",
+    );
+    prints(
+        "local n = 0 ngx.timer.every(0.005, function(p, a) n = n + a end, 2) ngx.sleep(0.03)
+         out(n >= 6)",
+        "true",
+    );
+}
+
+#[test]
+fn many_threads_are_cheap_and_reused() {
+    prints(
+        "local n = 0 for i = 1, 10000 do local t = ngx.thread.spawn(function() ngx.sleep(0) n = n + 1 \
+         end) ngx.thread.wait(t) end out(n)",
+        "10000",
+    );
+}
+
+#[test]
+fn chunk_names_are_openrestys() {
+    use super::chunk::inline_name;
+    use std::path::Path;
+    let prefix = Path::new("/etc/moonbeat/");
+    let name = |file: &str| inline_name("content_by_lua_block", Path::new(file), prefix, 40);
+    assert_eq!(name("/a/b/conf/nginx.conf"), "=content_by_lua(nginx.conf:40)");
+    assert_eq!(name("/etc/moonbeat/sites/a.conf"), "=content_by_lua(sites/a.conf:40)");
+    assert_eq!(
+        name("/srv/a/very/long/path/that/does/not/fit/into/it/b.conf"),
+        "=content_by_lua(...path/that/does/not/fit/into/it/b.conf:40)"
+    );
+}

@@ -1,0 +1,213 @@
+//! One header line, for requests and for upstream responses.
+//!
+//! ```text
+//!   Name: value␍␊ ─▶ Parsed::Line(HeaderLine)      ␍␊ ─▶ Parsed::End
+//!   refused: whitespace or control in or before the name (so: folded lines), NUL, a CR without LF
+//! ```
+//!
+//! A bare LF ends a line, spaces around the value are cut, a line without a colon is a name with an
+//! empty value: so nginx has it.
+
+use bstr::{BString, ByteSlice};
+
+use super::Span;
+use super::cursor::{Cursor, Stop};
+
+/// A header line; its places are those of the buffer that was parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderLine {
+    pub name: Span,
+    pub value: Span,
+    pub known: Known,
+    /// The name has characters nginx calls invalid; such a line is ignored by default.
+    pub invalid: bool,
+}
+
+/// A name nginx itself acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Known {
+    Other,
+    Host,
+    Connection,
+    IfModifiedSince,
+    IfUnmodifiedSince,
+    IfMatch,
+    IfNoneMatch,
+    UserAgent,
+    Referer,
+    ContentLength,
+    ContentRange,
+    ContentType,
+    Range,
+    IfRange,
+    TransferEncoding,
+    Te,
+    Expect,
+    Upgrade,
+    AcceptEncoding,
+    Via,
+    Authorization,
+    KeepAlive,
+    XForwardedFor,
+    Cookie,
+    // Of responses.
+    Date,
+    Server,
+    Location,
+    LastModified,
+    Trailer,
+}
+
+/// What stands at a place where a header line may begin.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Line(HeaderLine),
+    /// The empty line.
+    End,
+}
+
+/// A line that no server may interpret: what nginx quotes of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed {
+    start: usize,
+    end: usize,
+}
+
+impl Known {
+    /// Finds a name by its letters, whatever their case.
+    pub fn of(name: &[u8]) -> Self {
+        let same_length = |row: &&(&str, Self)| row.0.len() == name.len();
+        let found =
+            TABLE.iter().filter(same_length).find(|(n, _)| n.as_bytes().eq_ignore_ascii_case(name));
+        found.map_or(Self::Other, |&(_, known)| known)
+    }
+
+    /// Whether a request with two of these is refused.
+    pub(super) fn once_in_request(self) -> bool {
+        use Known::*;
+        matches!(
+            self,
+            IfModifiedSince
+                | IfUnmodifiedSince
+                | IfMatch
+                | IfNoneMatch
+                | ContentLength
+                | ContentRange
+                | IfRange
+                | TransferEncoding
+                | Expect
+                | Authorization
+        )
+    }
+}
+
+impl Malformed {
+    /// The end of nginx's message: the line as far as it was read, then the byte it broke at.
+    pub(super) fn quote(&self, buf: &[u8]) -> BString {
+        let read = buf.get(self.start..self.end).unwrap_or_default();
+        let broke_at = buf.get(self.end).copied().unwrap_or_default();
+        [b"\"", read, format!("\\x{broke_at:02x}...\"").as_bytes()].concat().into()
+    }
+}
+
+/// Parses the line at the cursor and steps behind it. Bytes past ASCII are allowed in values only.
+pub(super) fn parse(cursor: &mut Cursor<'_>, underscores: bool) -> Result<Parsed, Stop<Malformed>> {
+    let start = cursor.at();
+    match cursor.peek()? {
+        b'\n' => {
+            cursor.next()?;
+            return Ok(Parsed::End);
+        }
+        b'\r' => {
+            cursor.next()?;
+            return match cursor.next()? {
+                b'\n' => Ok(Parsed::End),
+                _ => malformed(start, start),
+            };
+        }
+        b':' => return malformed(start, start),
+        _ => {}
+    }
+    let invalid = name(cursor, start, underscores)?;
+    let name = Span::new(start, cursor.at());
+    if cursor.peek()? == b':' {
+        cursor.next()?;
+        cursor.skip(|c| c == b' ')?;
+    }
+    let value = value(cursor, start)?;
+    Ok(Parsed::Line(HeaderLine { name, value, known: Known::Other, invalid }))
+}
+
+/// Steps over the name; tells whether it has invalid characters.
+fn name(cursor: &mut Cursor<'_>, start: usize, underscores: bool) -> Result<bool, Stop<Malformed>> {
+    let mut invalid = false;
+    loop {
+        cursor.skip(|c| c.is_ascii_alphanumeric() || c == b'-')?;
+        match cursor.peek()? {
+            b':' | b'\n' => return Ok(invalid),
+            b'\r' if cursor.at() > start => return Ok(invalid),
+            b'_' => invalid |= !underscores,
+            0..=b' ' | 0x7f => return malformed(start, cursor.at()),
+            _ => invalid = true,
+        }
+        cursor.next()?;
+    }
+}
+
+/// Steps over the value and the line's end.
+fn value(cursor: &mut Cursor<'_>, line_start: usize) -> Result<Span, Stop<Malformed>> {
+    let start = cursor.at();
+    let Some(len) = cursor.rest().iter().position(|&c| matches!(c, b'\n' | b'\r' | 0)) else {
+        return Err(Stop::More);
+    };
+    let text = cursor.rest()[..len].trim_end_with(|c| c == ' ');
+    let end = start + text.len();
+    cursor.jump(start + len);
+    match cursor.next()? {
+        b'\n' => return Ok(Span::new(start, end)),
+        b'\r' => {}
+        _ => return malformed(line_start, start + len),
+    }
+    // nginx forgives several CRs before the LF, but nothing else.
+    cursor.skip(|c| c == b'\r')?;
+    match cursor.next()? {
+        b'\n' => Ok(Span::new(start, end)),
+        _ => malformed(line_start, end),
+    }
+}
+
+fn malformed<T>(start: usize, end: usize) -> Result<T, Stop<Malformed>> {
+    Err(Stop::Bad(Malformed { start, end }))
+}
+
+/// Names of requests first, in nginx's order.
+const TABLE: [(&str, Known); 28] = [
+    ("Host", Known::Host),
+    ("Connection", Known::Connection),
+    ("If-Modified-Since", Known::IfModifiedSince),
+    ("If-Unmodified-Since", Known::IfUnmodifiedSince),
+    ("If-Match", Known::IfMatch),
+    ("If-None-Match", Known::IfNoneMatch),
+    ("User-Agent", Known::UserAgent),
+    ("Referer", Known::Referer),
+    ("Content-Length", Known::ContentLength),
+    ("Content-Range", Known::ContentRange),
+    ("Content-Type", Known::ContentType),
+    ("Range", Known::Range),
+    ("If-Range", Known::IfRange),
+    ("Transfer-Encoding", Known::TransferEncoding),
+    ("TE", Known::Te),
+    ("Expect", Known::Expect),
+    ("Upgrade", Known::Upgrade),
+    ("Accept-Encoding", Known::AcceptEncoding),
+    ("Via", Known::Via),
+    ("Authorization", Known::Authorization),
+    ("Keep-Alive", Known::KeepAlive),
+    ("X-Forwarded-For", Known::XForwardedFor),
+    ("Cookie", Known::Cookie),
+    ("Date", Known::Date),
+    ("Server", Known::Server),
+    ("Location", Known::Location),
+    ("Last-Modified", Known::LastModified),
+    ("Trailer", Known::Trailer),
+];

@@ -1,0 +1,75 @@
+//! The host a request is for, checked and normalised as nginx does before it picks a server.
+//!
+//! ```text
+//!   "Example.COM.:8080" ─▶ Host { name: example.com, port: 8080 }
+//! ```
+
+use bstr::BString;
+
+/// A validated host: lower-case, without the port and without a closing dot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    pub name: BString,
+    /// 0 when none was given.
+    pub port: u16,
+}
+
+impl Host {
+    /// Checks and normalises; an invalid host gives nothing.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let name_len = match text.first() {
+            Some(b'[') => 1 + text.iter().position(|&c| c == b']')?,
+            _ => text.iter().position(|&c| c == b':').unwrap_or(text.len()),
+        };
+        let (name, port) = text.split_at(name_len);
+        let port = match port.split_first() {
+            None => 0,
+            Some((b':', digits)) => parse_port(digits)?,
+            Some(_) => return None,
+        };
+        let inside = name.strip_prefix(b"[").map_or(name, |n| &n[..n.len() - 1]);
+        let literal = inside.len() < name.len();
+        let allowed = |c: &u8| {
+            c.is_ascii_alphanumeric()
+                || MARKS.contains(c)
+                || *c == if literal { b':' } else { b'%' }
+        };
+        let empty_label = inside.windows(2).any(|w| w == b"..");
+        let name = name.strip_suffix(b".").unwrap_or(name);
+        if name.is_empty() || empty_label || !inside.iter().all(allowed) {
+            return None;
+        }
+        Some(Self { name: name.to_ascii_lowercase().into(), port })
+    }
+}
+
+/// Digits up to 65535; none at all is port 0.
+fn parse_port(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0u16, |port, c| {
+        let digit = c.is_ascii_digit().then(|| u16::from(c - b'0'))?;
+        port.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Unreserved characters and sub-delimiters that are neither letters nor digits.
+const MARKS: &[u8] = b"-._~!$&'()*+,;=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        let parse = |text: &str| Host::parse(text.as_bytes()).map(|h| (h.name.to_string(), h.port));
+        let host = |name: &str, port| Some((name.to_owned(), port));
+        assert_eq!(parse("Example.COM"), host("example.com", 0));
+        assert_eq!(parse("example.com.:80"), host("example.com", 80));
+        assert_eq!(parse("[::1]:8080"), host("[::1]", 8080));
+        assert_eq!(parse("a_b:"), host("a_b", 0));
+        for wrong in
+            ["", ".", "a..b", "a/b", "a b", "a:99999", "a:x", "[::1", "[::1]x", "a\0b", ":80"]
+        {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}
