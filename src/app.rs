@@ -23,7 +23,7 @@ use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::upstream;
+use crate::{http, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -79,7 +79,22 @@ pub fn build_info() -> String {
 const HOOKS: Hooks = Hooks { load, prepare, run: serve };
 
 /// The directives of all features.
-const ROWS: &[&[Row]] = &[process_conf::ROWS, errorlog::ROWS, upstream::conf::ROWS];
+const ROWS: &[&[Row]] = &[
+    process_conf::ROWS,
+    errorlog::ROWS,
+    upstream::conf::ROWS,
+    http::conf::ROWS,
+    http::server_conf::ROWS,
+];
+
+/// Participants of the phases, in the order they run within a phase.
+const HANDLERS: &[http::Registered] = &[];
+
+/// Header and body filters, first to last on the way out.
+const FILTERS: &[&dyn http::Filter] = &[];
+
+/// Variables.
+const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish];
@@ -100,11 +115,17 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     let dirs = Dirs { prefix: paths.prefix.clone(), conf: paths.conf_dir() };
     let mut main = Scope::new();
     main.part_mut::<DefaultLog>().0 = paths.error_log.clone();
+    *main.part_mut::<http::Features>() =
+        http::Features { handlers: HANDLERS, filters: FILTERS, vars: VARS, finishers: &[] };
     // A text that could not be read to its end misses things for that reason alone.
     let whole = !parsed.diags.iter().any(|(_, diag)| diag.is_error());
     let checks = if whole { CHECKS } else { &[] };
     let (scope, diags) = conf::build(&parsed, &Table::new(ROWS), &dirs, main, checks);
-    let cycle = Cycle { generation, paths, listens: Vec::new(), scope };
+    let listens = match &scope.part::<http::HttpRoot>().0 {
+        Some(http) => http.sockets(),
+        None => Vec::new(),
+    };
+    let cycle = Cycle { generation, paths, listens, scope };
     (cycle, parsed.sources, diags)
 }
 
@@ -116,6 +137,11 @@ fn prepare(_cycle: &Arc<Cycle>, _index: usize) -> Result<Prepared, String> {
 /// Serves on one thread.
 fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
+        if let Some(http) = ctx.cycle.scope.part::<http::HttpRoot>().0.clone() {
+            let sockets = ctx.cycle.listens.iter().map(|spec| spec.addr.clone());
+            let listeners = ctx.listeners.into_iter().zip(sockets).collect();
+            return http::server::serve(http, listeners, ctx.shutdown).await;
+        }
         let mut shutdown = ctx.shutdown;
         // An error means that the control thread is gone: nothing to serve for.
         let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;

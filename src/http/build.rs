@@ -1,0 +1,336 @@
+//! From the drafts of an `http` block to the immutable configuration requests run on.
+//!
+//! ```text
+//!  http { server { location … } }  ─ rows ─▶ drafts (Scope each) ─ inherit ─▶ HttpConf
+//! ```
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use bstr::BString;
+use bytes::Bytes;
+
+use crate::{
+    conf::{Builder, Diag, Part, Scope},
+    net::{addr::Addr, listen::ListenSpec},
+    process::errorlog::ErrorLog,
+};
+
+use super::{
+    location::{Location, LocationKind, LocationTree, Server, ServerName},
+    output::{Filter, Filters},
+    phase::{Handler, Handlers, Registered},
+    server_conf::ServerCore,
+    vars::{VarRow, VarTable},
+};
+
+/// What requests of one loaded configuration share.
+pub struct HttpConf {
+    pub vars: VarTable,
+    pub handlers: Handlers,
+    pub filters: Filters,
+    /// The `http` level itself, after its own defaults.
+    pub scope: Scope,
+    pub servers: Vec<Arc<Server>>,
+    pub addresses: Vec<Listening>,
+    /// Where relative paths start (`-p`).
+    pub prefix: PathBuf,
+}
+
+/// A `listen` address and who answers there.
+pub struct Listening {
+    pub spec: ListenSpec,
+    pub ssl: bool,
+    pub http2: bool,
+    pub proxy_protocol: bool,
+    pub servers: AddressServers,
+}
+
+/// The servers of one address, by name.
+pub struct AddressServers {
+    pub default: Arc<Server>,
+    pub exact: HashMap<BString, Arc<Server>>,
+    /// `.example.com`, longest first.
+    pub suffixes: Vec<(BString, Arc<Server>)>,
+    /// `www.`, longest first.
+    pub prefixes: Vec<(BString, Arc<Server>)>,
+    /// Index of the name in its server, in the order of the file.
+    pub regexes: Vec<(usize, Arc<Server>)>,
+}
+
+/// What features bring into the `http` block; filled by `app` before the configuration is read.
+#[derive(Default)]
+pub struct Features {
+    pub handlers: &'static [Registered],
+    pub filters: &'static [&'static dyn Filter],
+    pub vars: &'static [&'static [VarRow]],
+    /// Run at the end of the `http` block, while it is still the innermost one.
+    pub finishers: &'static [fn(&mut Builder<'_>) -> Result<(), Diag>],
+}
+
+/// The result, in the main scope.
+#[derive(Default)]
+pub struct HttpRoot(pub Option<Arc<HttpConf>>);
+
+/// The content handler a directive of this block chose.
+#[derive(Default)]
+pub struct Content(pub Option<&'static dyn Handler>);
+
+/// `server` blocks met so far; in the `http` scope.
+#[derive(Default)]
+pub struct ServerDrafts(pub Vec<ServerDraft>);
+
+pub struct ServerDraft {
+    pub scope: Scope,
+}
+
+/// `location`, `if` and `limit_except` blocks met so far; in the scope of their parent.
+#[derive(Default)]
+pub struct LocationDrafts {
+    pub locations: Vec<LocationDraft>,
+    pub conditional: Vec<LocationDraft>,
+    pub limit_except: Option<(u32, LocationDraft)>,
+}
+
+pub struct LocationDraft {
+    pub name: BString,
+    pub kind: LocationKind,
+    pub scope: Scope,
+}
+
+macro_rules! not_inherited {
+    ($($kind:ty),+) => {
+        $(impl Part for $kind {
+            fn inherit(&mut self, _parent: &Self) {}
+        })+
+    };
+}
+not_inherited!(Features, HttpRoot, Content, ServerDrafts, LocationDrafts);
+
+/// Compiles the finished `http` scope; called by the `http` row.
+pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
+    let features = b.main::<Features>();
+    let handlers = Handlers::new(features.handlers);
+    let filters = Filters::new(features.filters);
+    let defaults = Scope::new();
+    let drafts = std::mem::take(&mut scope.part_mut::<ServerDrafts>().0);
+    scope.inherit(&defaults);
+    let compiler = Compiler { handlers: &handlers, filters: &filters };
+    let mut servers = Vec::new();
+    for draft in drafts {
+        servers.push(compiler.server(draft, &scope));
+    }
+    let addresses = addresses(b, &servers)?;
+    let vars = std::mem::take(b.main::<VarTable>());
+    let servers = servers.into_iter().map(|(server, _)| server).collect();
+    let prefix = b.dirs().prefix.clone();
+    let conf = HttpConf { vars, handlers, filters, scope, servers, addresses, prefix };
+    b.main::<HttpRoot>().0 = Some(Arc::new(conf));
+    Ok(())
+}
+
+struct Compiler<'a> {
+    handlers: &'a Handlers,
+    filters: &'a Filters,
+}
+
+impl Compiler<'_> {
+    fn server(&self, mut draft: ServerDraft, http: &Scope) -> (Arc<Server>, ServerCore) {
+        draft.scope.inherit(http);
+        let mut core = std::mem::take(draft.scope.part_mut::<ServerCore>());
+        let inner = std::mem::take(draft.scope.part_mut::<LocationDrafts>());
+        let root = LocationDraft {
+            name: BString::default(),
+            kind: LocationKind::Nameless,
+            scope: draft.scope,
+        };
+        let mut named = HashMap::new();
+        let root = self.location(root, inner, &mut named);
+        let server = Server {
+            root,
+            names: std::mem::take(&mut core.names),
+            named,
+            client_header_timeout_ms: core.client_header_timeout_ms.unwrap_or(60_000),
+            client_header_buffer_size: core.client_header_buffer_size.unwrap_or(1024),
+            large_client_header_buffers: core
+                .large_client_header_buffers
+                .map_or((4, 8192), |(count, size)| (count as usize, size)),
+            ignore_invalid_headers: core.ignore_invalid_headers.unwrap_or(true),
+            underscores_in_headers: core.underscores_in_headers.unwrap_or(false),
+            merge_slashes: core.merge_slashes.unwrap_or(true),
+        };
+        (Arc::new(server), core)
+    }
+
+    /// Merges and compiles a location whose own scope is complete.
+    fn location(
+        &self,
+        draft: LocationDraft,
+        inner: LocationDrafts,
+        named: &mut HashMap<Bytes, Arc<Location>>,
+    ) -> Arc<Location> {
+        let mut child = |drafts: LocationDraft| self.child(drafts, &draft.scope, named);
+        let conditional = inner.conditional.into_iter().map(&mut child).collect();
+        let limit_except = inner.limit_except.map(|(methods, draft)| (methods, child(draft)));
+        let mut children = LocationTree::default();
+        for location in inner.locations {
+            let location = child(location);
+            match location.kind {
+                LocationKind::Exact => _ = children.exact.insert(location.name.clone(), location),
+                LocationKind::Regex(_) => children.regexes.push(location),
+                LocationKind::Prefix | LocationKind::PrefixNoRegex => {
+                    children.prefixes.push(location);
+                }
+                LocationKind::Named | LocationKind::Nameless => {}
+            }
+        }
+        children.prefixes.sort_by_key(|location| std::cmp::Reverse(location.name.len()));
+        let is_named = matches!(draft.kind, LocationKind::Named);
+        let location = Arc::new(Location {
+            chain: self.handlers.chain(&draft.scope),
+            filters: self.filters.select(&draft.scope),
+            content_handler: draft.scope.part::<Content>().0,
+            log: draft.scope.part::<ErrorLog>().chain(),
+            name: draft.name,
+            kind: draft.kind,
+            scope: draft.scope,
+            children,
+            conditional,
+            limit_except,
+        });
+        if is_named {
+            named.insert(Bytes::copy_from_slice(&location.name), location.clone());
+        }
+        location
+    }
+
+    fn child(
+        &self,
+        mut draft: LocationDraft,
+        parent: &Scope,
+        named: &mut HashMap<Bytes, Arc<Location>>,
+    ) -> Arc<Location> {
+        draft.scope.inherit(parent);
+        let inner = std::mem::take(draft.scope.part_mut::<LocationDrafts>());
+        self.location(draft, inner, named)
+    }
+}
+
+/// Groups the servers by the addresses they listen on.
+fn addresses(
+    b: &mut Builder<'_>,
+    servers: &[(Arc<Server>, ServerCore)],
+) -> Result<Vec<Listening>, Diag> {
+    let mut order: Vec<Addr> = Vec::new();
+    let mut by_addr: HashMap<Addr, Vec<(usize, usize)>> = HashMap::new();
+    for (at, (_, core)) in servers.iter().enumerate() {
+        for (index, listen) in core.listens.iter().enumerate() {
+            let group = by_addr.entry(listen.spec.addr.clone()).or_default();
+            if group.is_empty() {
+                order.push(listen.spec.addr.clone());
+            }
+            group.push((at, index));
+        }
+    }
+    let mut all = Vec::new();
+    for addr in order {
+        let group = &by_addr[&addr];
+        let first = &servers[group[0].0].1.listens[group[0].1];
+        let mut listening = Listening {
+            spec: first.spec.clone(),
+            ssl: false,
+            http2: false,
+            proxy_protocol: false,
+            servers: AddressServers::new(servers[group[0].0].0.clone()),
+        };
+        for (at, index) in group {
+            let (server, core) = &servers[*at];
+            let listen = &core.listens[*index];
+            listening.ssl |= listen.ssl;
+            listening.http2 |= listen.http2;
+            listening.proxy_protocol |= listen.proxy_protocol;
+            if listen.explicit {
+                listening.spec = listen.spec.clone();
+            }
+            if listen.default_server {
+                listening.servers.default = server.clone();
+            }
+            listening.servers.add(b, server, &addr);
+        }
+        listening.servers.sort();
+        all.push(listening);
+    }
+    Ok(all)
+}
+
+impl AddressServers {
+    fn new(default: Arc<Server>) -> Self {
+        Self {
+            default,
+            exact: HashMap::new(),
+            suffixes: Vec::new(),
+            prefixes: Vec::new(),
+            regexes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, b: &mut Builder<'_>, server: &Arc<Server>, addr: &Addr) {
+        let mut conflict = |name: &BString| {
+            b.warn(format!("conflicting server name \"{name}\" on {addr}, ignored"));
+        };
+        let names = server.names.iter().enumerate();
+        for (at, name) in names {
+            match name {
+                ServerName::Exact(name) => match self.exact.get(name) {
+                    Some(other) if !Arc::ptr_eq(other, server) => conflict(name),
+                    _ => _ = self.exact.insert(name.clone(), server.clone()),
+                },
+                ServerName::Suffix(name) => self.suffixes.push((name.clone(), server.clone())),
+                ServerName::Prefix(name) => self.prefixes.push((name.clone(), server.clone())),
+                ServerName::Regex(..) => self.regexes.push((at, server.clone())),
+            }
+        }
+        if server.names.is_empty() {
+            self.exact.entry(BString::default()).or_insert_with(|| server.clone());
+        }
+    }
+
+    fn sort(&mut self) {
+        self.suffixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        self.prefixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    }
+}
+
+impl HttpConf {
+    /// Sockets to bind: a wildcard address covers the special ones of its port, as in nginx.
+    pub fn sockets(&self) -> Vec<ListenSpec> {
+        let covered = |spec: &ListenSpec| {
+            !spec.addr.is_wildcard()
+                && !spec.reuseport
+                && self.addresses.iter().any(|other| {
+                    other.spec.addr.is_wildcard()
+                        && other.spec.addr.port() == spec.addr.port()
+                        && same_family(&other.spec.addr, &spec.addr)
+                })
+        };
+        let specs = self.addresses.iter().map(|listening| &listening.spec);
+        specs.filter(|spec| !covered(spec)).cloned().collect()
+    }
+
+    /// Who answers a connection accepted at `local`.
+    pub fn listening(&self, socket: &Addr, local: &Addr) -> Option<&Listening> {
+        let find = |addr: &Addr| self.addresses.iter().find(|l| l.spec.addr == *addr);
+        if socket.is_wildcard()
+            && let Some(special) = find(local)
+        {
+            return Some(special);
+        }
+        find(socket)
+    }
+}
+
+fn same_family(a: &Addr, b: &Addr) -> bool {
+    match (a.ip(), b.ip()) {
+        (Some(a), Some(b)) => a.is_ipv4() == b.is_ipv4(),
+        _ => false,
+    }
+}

@@ -1,0 +1,320 @@
+//! One client connection: its buffers, and the pump that empties the write buffer.
+//!
+//! ```text
+//!  filters ── write() ──▶ buffer ── try_send() ──▶ socket
+//!                            └── pump task, only while the socket would block
+//! ```
+//! Reading and writing borrow the stream for one poll only, so a reader may wait while a writer works.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    base::clock,
+    net::{addr::Addr, stream::Stream},
+};
+
+/// A client connection, shared by its requests.
+pub struct Conn {
+    /// nginx's connection serial, the `*1` of log lines.
+    pub number: u64,
+    pub peer: Addr,
+    pub local: Addr,
+    /// What `$remote_addr` says; the real-IP and PROXY protocol features may replace it.
+    pub remote_text: RefCell<Bytes>,
+    stream: RefCell<Stream>,
+    read: RefCell<BytesMut>,
+    write: RefCell<WriteBuffer>,
+    pub requests: Cell<u64>,
+    pub opened: clock::Wall,
+    eof: Cell<bool>,
+    error: Cell<Option<io::ErrorKind>>,
+    pumping: Cell<bool>,
+    drain_wakers: RefCell<Vec<Waker>>,
+    pub send_timeout_ms: Cell<u64>,
+    pub send_timed_out: Cell<bool>,
+    /// The subrequest whose output may pass to the client now; others wait in `Postponed`.
+    pub active: RefCell<std::rc::Weak<super::request::Request>>,
+    /// Bytes sent, for `$bytes_sent`.
+    pub sent: Cell<u64>,
+    /// Set when a script took the raw socket; the server must not write any more.
+    pub hijacked: Cell<bool>,
+    pub tls: bool,
+}
+
+/// Bytes on their way out.
+#[derive(Default)]
+struct WriteBuffer {
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    bytes: usize,
+}
+
+impl Conn {
+    pub fn new(number: u64, stream: Stream, peer: Addr, local: Addr) -> Rc<Self> {
+        let remote = peer.ip_text();
+        Rc::new(Self {
+            number,
+            tls: stream.is_tls(),
+            peer,
+            local,
+            remote_text: RefCell::new(Bytes::from(remote)),
+            stream: RefCell::new(stream),
+            read: RefCell::default(),
+            write: RefCell::default(),
+            requests: Cell::new(0),
+            opened: clock::wall(),
+            eof: Cell::new(false),
+            error: Cell::new(None),
+            pumping: Cell::new(false),
+            drain_wakers: RefCell::default(),
+            send_timeout_ms: Cell::new(60_000),
+            send_timed_out: Cell::new(false),
+            active: RefCell::default(),
+            sent: Cell::new(0),
+            hijacked: Cell::new(false),
+        })
+    }
+
+    /// Runs `f` on the bytes read and not yet consumed.
+    pub fn with_read<T>(&self, f: impl FnOnce(&mut BytesMut) -> T) -> T {
+        f(&mut self.read.borrow_mut())
+    }
+
+    pub fn with_stream<T>(&self, f: impl FnOnce(&mut Stream) -> T) -> T {
+        f(&mut self.stream.borrow_mut())
+    }
+
+    /// Reads more bytes into the buffer, up to `most`; 0 means the client closed.
+    pub async fn fill(&self, most: usize) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx, most)).await
+    }
+
+    pub fn poll_fill(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        if self.eof.get() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut space = [std::mem::MaybeUninit::<u8>::uninit(); 16 * 1024];
+        let room = most.min(space.len()).max(1);
+        let mut buf = ReadBuf::uninit(&mut space[..room]);
+        let mut stream = self.stream.borrow_mut();
+        match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) => {
+                let filled = buf.filled();
+                self.read.borrow_mut().extend_from_slice(filled);
+                if filled.is_empty() {
+                    self.eof.set(true);
+                }
+                Poll::Ready(Ok(filled.len()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.error.set(Some(error.kind()));
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Waits until the client closes or breaks the connection; what it sends meanwhile is kept.
+    pub async fn closed_by_client(&self) -> io::Result<()> {
+        loop {
+            if self.read.borrow().len() > CLOSE_WATCH_BYTES_MAX {
+                return std::future::pending().await;
+            }
+            if self.fill(4096).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub fn at_eof(&self) -> bool {
+        self.eof.get()
+    }
+
+    pub fn failed(&self) -> bool {
+        self.error.get().is_some()
+    }
+
+    /// Marks the connection as unusable.
+    pub fn fail(&self, kind: io::ErrorKind) {
+        self.error.set(Some(kind));
+        self.write.borrow_mut().clear();
+        self.wake_drained();
+    }
+
+    /// Appends bytes to the write buffer.
+    pub fn write(&self, bytes: Bytes) {
+        if !self.failed() {
+            self.write.borrow_mut().push(bytes);
+        }
+    }
+
+    pub fn write_slice(&self, bytes: &[u8]) {
+        if !self.failed() {
+            self.write.borrow_mut().push_slice(bytes);
+        }
+    }
+
+    pub fn unsent(&self) -> usize {
+        self.write.borrow().bytes
+    }
+
+    /// Sends what the socket takes now; the pump sends the rest.
+    pub fn try_send(self: &Rc<Self>) {
+        if self.pumping.get() || self.failed() {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_send(&mut cx) {
+            Poll::Ready(_) => self.wake_drained(),
+            Poll::Pending => {
+                self.pumping.set(true);
+                tokio::task::spawn_local(pump(self.clone()));
+            }
+        }
+    }
+
+    /// Writes until the buffer is empty.
+    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.stream.borrow_mut();
+        let mut buffer = self.write.borrow_mut();
+        while let Some(front) = buffer.front() {
+            match Pin::new(&mut *stream).poll_write(cx, front) {
+                Poll::Ready(Ok(0)) => {
+                    self.error.set(Some(io::ErrorKind::WriteZero));
+                    buffer.clear();
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                Poll::Ready(Ok(n)) => {
+                    buffer.advance(n);
+                    self.sent.set(self.sent.get() + n as u64);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.error.set(Some(error.kind()));
+                    buffer.clear();
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.tls {
+            return Pin::new(&mut *stream).poll_flush(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until everything written so far has been handed to the kernel.
+    pub async fn drained(&self) -> io::Result<()> {
+        poll_fn(|cx| {
+            if let Some(kind) = self.error.get() {
+                return Poll::Ready(Err(kind.into()));
+            }
+            if self.unsent() == 0 && !self.pumping.get() {
+                return Poll::Ready(Ok(()));
+            }
+            self.drain_wakers.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Sends everything and closes the writing side.
+    pub async fn shutdown(self: &Rc<Self>) {
+        self.try_send();
+        if self.drained().await.is_ok() {
+            let _ = poll_fn(|cx| {
+                let mut stream = self.stream.borrow_mut();
+                Pin::new(&mut *stream).poll_shutdown(cx)
+            })
+            .await;
+        }
+    }
+
+    fn wake_drained(&self) {
+        for waker in self.drain_wakers.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl WriteBuffer {
+    fn push(&mut self, bytes: Bytes) {
+        if bytes.len() < COPY_BELOW_BYTES {
+            return self.push_slice(&bytes);
+        }
+        self.bytes += bytes.len();
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.split().freeze());
+        }
+        self.chunks.push_back(bytes);
+    }
+
+    fn push_slice(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        self.tail.extend_from_slice(bytes);
+    }
+
+    fn front(&mut self) -> Option<&[u8]> {
+        if self.chunks.is_empty() {
+            return Some(&self.tail[..]).filter(|tail| !tail.is_empty());
+        }
+        self.chunks.front().map(|chunk| &chunk[..])
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.bytes -= n;
+        match self.chunks.front_mut() {
+            None => self.tail.advance(n),
+            Some(chunk) => {
+                chunk.advance(n);
+                if chunk.is_empty() {
+                    self.chunks.pop_front();
+                }
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Empties the write buffer while the socket would block; gives up after `send_timeout` without progress.
+async fn pump(conn: Rc<Conn>) {
+    loop {
+        let before = conn.unsent();
+        let timeout = Duration::from_millis(conn.send_timeout_ms.get().max(1));
+        let progress = poll_fn(|cx| match conn.poll_send(cx) {
+            Poll::Pending if conn.unsent() < before => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(true),
+        });
+        match tokio::time::timeout(timeout, progress).await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(_) => {
+                conn.send_timed_out.set(true);
+                conn.fail(io::ErrorKind::TimedOut);
+                break;
+            }
+        }
+    }
+    conn.pumping.set(false);
+    conn.wake_drained();
+}
+
+/// Chunks smaller than this are gathered into one write.
+const COPY_BELOW_BYTES: usize = 16 * 1024;
+/// A client that pipelines more than this is not watched for its abort any further.
+const CLOSE_WATCH_BYTES_MAX: usize = 64 * 1024;

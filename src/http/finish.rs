@@ -1,0 +1,211 @@
+//! How a request ends: error pages, nginx's own pages, the log phase.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::base::log::Level;
+
+use super::{
+    location::ErrorPage,
+    method::Method,
+    output::{Chunk, OutputError},
+    phase::{Flow, Phase},
+    redirect,
+    request::Request,
+    status,
+};
+
+/// Acts on the answer of a walk through the phases; `Some` says where to go on.
+pub fn conclude(r: &Rc<Request>, flow: Flow) -> Option<Phase> {
+    match flow {
+        Flow::Restart(phase) => Some(phase),
+        Flow::Done | Flow::Next | Flow::Decline => {
+            complete(r);
+            None
+        }
+        Flow::Close => {
+            abandon(r, 444);
+            None
+        }
+        Flow::Status(code) => status_flow(r, code),
+    }
+}
+
+/// Makes sure that head and end of the response have been sent.
+pub fn complete(r: &Rc<Request>) {
+    if !r.header_sent.get() {
+        match r.send_header() {
+            Ok(()) => {}
+            Err(OutputError::Status(code)) if !r.header_sent.get() => {
+                if let Some(Phase::ServerRewrite | Phase::Rewrite) = status_flow(r, code) {
+                    // A filter's failure does not get another round of phases.
+                    own_page(r, code);
+                }
+                return;
+            }
+            Err(_) => return spoil(r),
+        }
+    }
+    if !r.last_sent.get() && r.output(Chunk::last()).is_err() {
+        spoil(r);
+    }
+}
+
+/// Ends the request without a (further) byte, as `return 444` and a lost client do.
+pub fn abandon(r: &Rc<Request>, logged_status: u16) {
+    if !r.header_sent.get() {
+        r.set_status(logged_status);
+    }
+    spoil(r);
+}
+
+fn spoil(r: &Rc<Request>) {
+    r.connection_error.set(true);
+    if r.capture.is_none() {
+        r.main().keepalive.set(false);
+    }
+    if let Some(capture) = &r.capture {
+        capture.truncated.set(true);
+    }
+}
+
+fn status_flow(r: &Rc<Request>, code: u16) -> Option<Phase> {
+    if r.header_sent.get() {
+        // Too late for a page: the client sees the response end early.
+        spoil(r);
+        if r.is_subrequest() {
+            let _ = r.output(Chunk::last());
+        }
+        return None;
+    }
+    match code {
+        444 | 499 => {
+            abandon(r, code);
+            return None;
+        }
+        408 if !r.is_subrequest() => {
+            abandon(r, code);
+            return None;
+        }
+        _ => {}
+    }
+    if code < 300 && code != 201 && code != 204 {
+        r.set_status(code);
+        complete(r);
+        return None;
+    }
+    if !may_keep_alive(code) && !r.is_subrequest() {
+        r.keepalive.set(false);
+    }
+    match error_page(r, code) {
+        Some(Flow::Restart(phase)) => Some(phase),
+        Some(Flow::Status(code)) => {
+            own_page(r, code);
+            None
+        }
+        _ => {
+            own_page(r, r.err_status.get());
+            None
+        }
+    }
+}
+
+/// After these, nginx does not trust the rest of the connection.
+fn may_keep_alive(code: u16) -> bool {
+    !matches!(code, 400 | 413 | 414 | 494..=497 | 500 | 501)
+}
+
+/// Looks for an `error_page` of that code. Leaves the status to answer with in `err_status`.
+fn error_page(r: &Rc<Request>, code: u16) -> Option<Flow> {
+    r.err_status.set(code);
+    let location = r.location();
+    let core = location.core();
+    if r.error_page_used.get() && !core.recursive_error_pages() {
+        return None;
+    }
+    let page = core.error_pages().iter().find(|page| page.code == code)?;
+    r.error_page_used.set(true);
+    Some(apply_error_page(r, page, code))
+}
+
+fn apply_error_page(r: &Rc<Request>, page: &ErrorPage, code: u16) -> Flow {
+    match page.overwrite {
+        Some(status) => r.err_status.set(status),
+        None => r.err_status.set(code),
+    }
+    let target = page.uri.eval(r);
+    if target.first() == Some(&b'/') {
+        if !r.method.borrow().is(Method::HEAD) {
+            *r.method.borrow_mut() = Method::get();
+        }
+        let (uri, args) = redirect::split_args(&target);
+        let args = args.unwrap_or_default();
+        return redirect::internal(r, uri, args);
+    }
+    if target.first() == Some(&b'@') {
+        return redirect::named(r, &target);
+    }
+    let status = match page.overwrite {
+        Some(status @ (301 | 302 | 303 | 307 | 308)) => status,
+        _ => 302,
+    };
+    r.err_status.set(status);
+    r.headers_out.borrow_mut().list.set("Location", target);
+    Flow::Status(status)
+}
+
+/// Sends nginx's built-in page for `code`.
+fn own_page(r: &Rc<Request>, code: u16) {
+    let code = if code == 0 { r.err_status.get() } else { code };
+    r.err_status.set(code);
+    let location = r.location();
+    let core = location.core();
+    let page = status::page(code, core.server_name_text()).map(|page| padded(r, code, page));
+    {
+        let mut out = r.headers_out.borrow_mut();
+        out.status = sent_status(code);
+        out.status_line = None;
+        out.charset = None;
+        out.clear_body_facts();
+        out.content_type = page.as_ref().map(|_| Bytes::from_static(b"text/html"));
+    }
+    r.err_status.set(sent_status(code));
+    if r.respond(page.unwrap_or_default()).is_err() {
+        spoil(r);
+    }
+}
+
+/// 494 to 497 are internal names of 400.
+fn sent_status(code: u16) -> u16 {
+    if (494..=497).contains(&code) { 400 } else { code }
+}
+
+fn padded(r: &Rc<Request>, code: u16, page: Bytes) -> Bytes {
+    let headers = r.headers_in.borrow();
+    let agent = headers.first("User-Agent").map_or(&b""[..], |agent| agent);
+    let friendly = bstr::ByteSlice::find(agent, "MSIE ").is_some()
+        || bstr::ByteSlice::find(agent, "Chrome/").is_some();
+    if code < 400 || !friendly || !r.with_location(|l| l.core().msie_padding()) {
+        return page;
+    }
+    let mut text = page.to_vec();
+    for _ in 0..6 {
+        text.extend_from_slice(status::MSIE_PADDING.as_bytes());
+    }
+    text.into()
+}
+
+/// Runs the log phase once, for the request and its access log.
+pub async fn log_phase(r: &Rc<Request>) {
+    if r.logged.replace(true) {
+        return;
+    }
+    let mut at = 0;
+    while let Some((position, handler)) = r.next_handler(Phase::Log, at) {
+        at = position + 1;
+        if handler.run(r).answer().await == Flow::Close {
+            r.log(Level::Alert, format_args!("log handler refused"));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The last step of output: status line, header lines and body framing, into the write buffer.
+
+use std::{cell::RefCell, rc::Rc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::base::{clock, date};
+
+use super::{headers::HeadersOut, method::Method, output::Chunk, request::Request, status};
+
+/// Writes the response head of a main request; subrequests have none.
+pub fn emit(r: &Rc<Request>) {
+    decide_header_only(r);
+    if let Some(capture) = &r.capture {
+        *capture.head.borrow_mut() = Some(r.headers_out.borrow().clone());
+        return;
+    }
+    if r.is_subrequest() || r.line.version < 1000 {
+        return;
+    }
+    decide_framing(r);
+    let mut text = BytesMut::with_capacity(256);
+    let out = r.headers_out.borrow();
+    status_line(&out, &mut text);
+    general_lines(r, &out, &mut text);
+    connection_lines(r, &out, &mut text);
+    for header in &out.list {
+        if !is_framing(&header.name) {
+            line(&mut text, &header.name, &header.value);
+        }
+    }
+    text.put_slice(b"\r\n");
+    r.conn.write_slice(&text);
+}
+
+/// Writes body bytes of the main response, framed; decides when to send.
+pub fn write_body(r: &Rc<Request>, chunk: Chunk) {
+    let main = r.main();
+    let conn = &main.conn;
+    if conn.hijacked.get() {
+        return;
+    }
+    let ends = chunk.last && !r.is_subrequest();
+    let silent = main.header_only.get();
+    if !chunk.data.is_empty() && !silent {
+        main.body_bytes_sent.set(main.body_bytes_sent.get() + chunk.data.len() as u64);
+        if main.chunked.get() {
+            conn.write_slice(format!("{:x}\r\n", chunk.data.len()).as_bytes());
+            conn.write(chunk.data);
+            conn.write_slice(b"\r\n");
+        } else {
+            conn.write(chunk.data);
+        }
+    }
+    if ends && main.chunked.get() && !silent {
+        end_of_chunks(main);
+    }
+    let enough = conn.unsent() >= main.with_location(|l| l.core().postpone_output());
+    if ends || chunk.flush || enough {
+        conn.try_send();
+    }
+}
+
+fn end_of_chunks(main: &Rc<Request>) {
+    let out = main.headers_out.borrow();
+    if out.trailers.is_empty() {
+        return main.conn.write_slice(b"0\r\n\r\n");
+    }
+    let mut text = BytesMut::from(&b"0\r\n"[..]);
+    for header in &out.trailers {
+        line(&mut text, &header.name, &header.value);
+    }
+    text.put_slice(b"\r\n");
+    main.conn.write_slice(&text);
+}
+
+fn decide_header_only(r: &Rc<Request>) {
+    let mut out = r.headers_out.borrow_mut();
+    if r.method.borrow().is(Method::HEAD) {
+        r.header_only.set(true);
+    }
+    match out.status {
+        0 => out.status = 200,
+        204 => {
+            r.header_only.set(true);
+            out.content_type = None;
+            out.last_modified = None;
+            out.content_length = None;
+        }
+        304 => r.header_only.set(true),
+        _ => {}
+    }
+}
+
+/// Chunked when the length is unknown and the client understands it; else the connection must end.
+fn decide_framing(r: &Rc<Request>) {
+    let out = r.headers_out.borrow();
+    let bodiless = matches!(out.status, 204 | 304) || (100..200).contains(&out.status);
+    if out.status == 101 {
+        r.keepalive.set(false);
+    }
+    if bodiless || r.method.borrow().is(Method::HEAD) || out.content_length.is_some() {
+        return;
+    }
+    let allowed = r.with_location(|location| location.core().chunked_transfer_encoding());
+    if r.line.version >= 1001 && allowed {
+        r.chunked.set(true);
+    } else {
+        r.keepalive.set(false);
+    }
+}
+
+fn status_line(out: &HeadersOut, text: &mut BytesMut) {
+    text.put_slice(b"HTTP/1.1 ");
+    match (&out.status_line, status::line(out.status)) {
+        (Some(custom), _) => text.put_slice(custom),
+        (None, Some(known)) => text.put_slice(known.as_bytes()),
+        (None, None) => {
+            // nginx prints the bare number and a space for codes it has no text for.
+            text.put_slice(format!("{:03} ", out.status).as_bytes());
+        }
+    }
+    text.put_slice(b"\r\n");
+}
+
+fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
+    if !out.list.contains(b"Server") {
+        let server = r.with_location(|location| location.core().server_line());
+        text.put_slice(server.as_bytes());
+    }
+    if !out.list.contains(b"Date") {
+        date_line(text);
+    }
+    if let Some(kind) = out.content_type_line() {
+        line(text, b"Content-Type", &kind);
+    }
+    if let Some(length) = out.content_length {
+        text.put_slice(b"Content-Length: ");
+        text.put_slice(length.to_string().as_bytes());
+        text.put_slice(b"\r\n");
+    }
+    if let Some(seconds) = out.last_modified
+        && !out.list.contains(b"Last-Modified")
+    {
+        line(text, b"Last-Modified", date::http_time(seconds).as_bytes());
+    }
+    if let Some(location) = out.list.first("Location") {
+        line(text, b"Location", &super::redirect::absolute(r, location));
+    }
+}
+
+fn connection_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
+    if r.chunked.get() {
+        text.put_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if out.status == 101 {
+        text.put_slice(b"Connection: upgrade\r\n");
+    } else if r.keepalive.get() {
+        text.put_slice(b"Connection: keep-alive\r\n");
+        let header_s = r.with_location(|location| location.core().keepalive_header_s());
+        if header_s > 0 {
+            text.put_slice(format!("Keep-Alive: timeout={header_s}\r\n").as_bytes());
+        }
+    } else {
+        text.put_slice(b"Connection: close\r\n");
+    }
+}
+
+/// `Date:` of this second, rendered once a second.
+fn date_line(text: &mut BytesMut) {
+    thread_local! {
+        static LINE: RefCell<(i64, Bytes)> = const { RefCell::new((0, Bytes::new())) };
+    }
+    let now = clock::wall().secs;
+    LINE.with_borrow_mut(|(at, line)| {
+        if *at != now {
+            *line = format!("Date: {}\r\n", date::http_time(now)).into();
+            *at = now;
+        }
+        text.put_slice(line);
+    });
+}
+
+fn line(text: &mut BytesMut, name: &[u8], value: &[u8]) {
+    text.reserve(name.len() + value.len() + 4);
+    text.put_slice(name);
+    text.put_slice(b": ");
+    text.put_slice(value);
+    text.put_slice(b"\r\n");
+}
+
+/// Lines this file writes itself.
+fn is_framing(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"location")
+        || name.eq_ignore_ascii_case(b"connection")
+        || name.eq_ignore_ascii_case(b"content-length")
+        || name.eq_ignore_ascii_case(b"content-type")
+        || name.eq_ignore_ascii_case(b"transfer-encoding")
+}

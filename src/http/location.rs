@@ -1,0 +1,121 @@
+//! Servers and locations as they are after loading: merged, compiled, immutable.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bstr::BString;
+use bytes::Bytes;
+
+use crate::{
+    base::{log, regex::Regex},
+    conf::Scope,
+};
+
+use super::{
+    core::CoreLoc,
+    output::FilterSet,
+    phase::{Chain, Handler},
+    template::Template,
+};
+
+/// One `location`, `if` or `limit_except` block, or the level of a server above its locations.
+pub struct Location {
+    pub name: BString,
+    pub kind: LocationKind,
+    pub scope: Scope,
+    pub chain: Chain,
+    pub filters: FilterSet,
+    pub content_handler: Option<&'static dyn Handler>,
+    pub log: Arc<log::Chain>,
+    pub children: LocationTree,
+    /// `if` blocks inside, addressed by the rewrite program.
+    pub conditional: Vec<Arc<Location>>,
+    /// `limit_except`: methods allowed by the location itself, and the block for the others.
+    pub limit_except: Option<(u32, Arc<Location>)>,
+}
+
+/// How a location matches.
+#[derive(Debug)]
+pub enum LocationKind {
+    /// The server level, or a block without a pattern.
+    Nameless,
+    Exact,
+    Prefix,
+    /// `^~`
+    PrefixNoRegex,
+    Regex(Regex),
+    Named,
+}
+
+/// The locations of one level in the order nginx asks them.
+#[derive(Default)]
+pub struct LocationTree {
+    pub exact: HashMap<BString, Arc<Location>>,
+    /// Longest first.
+    pub prefixes: Vec<Arc<Location>>,
+    /// In the order of the file.
+    pub regexes: Vec<Arc<Location>>,
+}
+
+/// One `server` block.
+pub struct Server {
+    /// The server level as a location: what is in force before a location is found.
+    pub root: Arc<Location>,
+    pub names: Vec<ServerName>,
+    pub named: HashMap<Bytes, Arc<Location>>,
+    pub client_header_timeout_ms: u64,
+    pub client_header_buffer_size: usize,
+    pub large_client_header_buffers: (usize, usize),
+    pub ignore_invalid_headers: bool,
+    pub underscores_in_headers: bool,
+    pub merge_slashes: bool,
+}
+
+/// One name of a server.
+#[derive(Debug)]
+pub enum ServerName {
+    Exact(BString),
+    /// `*.example.com`, stored without the star; `.example.com` gives this and an exact name.
+    Suffix(BString),
+    /// `www.*`
+    Prefix(BString),
+    Regex(Regex, BString),
+}
+
+/// One code of an `error_page`.
+#[derive(Clone, Debug)]
+pub struct ErrorPage {
+    pub code: u16,
+    /// `=200` gives that; `=` alone gives 0: whatever the page itself says.
+    pub overwrite: Option<u16>,
+    pub uri: Template,
+}
+
+impl Location {
+    pub fn core(&self) -> &CoreLoc {
+        self.scope.part::<CoreLoc>()
+    }
+}
+
+impl LocationTree {
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_empty()
+    }
+
+    /// The longest prefix location of this level that `uri` begins with.
+    pub fn longest_prefix(&self, uri: &[u8]) -> Option<&Arc<Location>> {
+        self.prefixes.iter().find(|location| uri.starts_with(&location.name))
+    }
+}
+
+impl Server {
+    /// `$server_name`: the first name as written.
+    pub fn name_text(&self) -> Bytes {
+        match self.names.first() {
+            Some(ServerName::Exact(name)) => Bytes::copy_from_slice(name),
+            Some(ServerName::Suffix(name)) => [b"*", &name[..]].concat().into(),
+            Some(ServerName::Prefix(name)) => [&name[..], b"*"].concat().into(),
+            Some(ServerName::Regex(_, text)) => [b"~", &text[..]].concat().into(),
+            None => Bytes::new(),
+        }
+    }
+}

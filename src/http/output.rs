@@ -1,0 +1,238 @@
+//! The way out: header filters, body filters, the order of subrequests, the write buffer.
+//!
+//! ```text
+//!  handler ─ send_header() ─▶ header filters ─▶ status line and headers into the write buffer
+//!  handler ─ output(chunk) ─▶ body filters ─▶ postponed? ─▶ chunked encoding ─▶ write buffer
+//! ```
+//! All of it is synchronous; only `flushed` waits.
+
+use std::{collections::VecDeque, rc::Rc};
+
+use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
+
+use crate::conf::Scope;
+
+use super::{head, request::Request};
+
+/// A piece of response body on its way through the filters.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    pub data: Bytes,
+    /// Send at once what is buffered.
+    pub flush: bool,
+    /// The end of this request's body.
+    pub last: bool,
+}
+
+impl Chunk {
+    pub fn data(data: impl Into<Bytes>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+
+    pub fn last() -> Self {
+        Self { last: true, ..Self::default() }
+    }
+
+    pub fn flush() -> Self {
+        Self { flush: true, ..Self::default() }
+    }
+}
+
+pub type Chunks = SmallVec<[Chunk; 2]>;
+
+/// Why output could not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputError {
+    /// The header was sent before; nginx logs `header already sent`.
+    HeaderSent,
+    /// A filter wants this status instead (a failing `header_filter_by_lua`, a bad range).
+    Status(u16),
+    /// A body filter failed, or the client is gone.
+    Broken,
+}
+
+/// A header and body filter. Filters run in the order `app` lists them.
+pub trait Filter: Send + Sync {
+    /// Whether locations with this configuration need the filter.
+    fn applies(&self, scope: &Scope) -> bool;
+
+    fn header(&self, _r: &Rc<Request>) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Looks at, changes, drops or adds chunks.
+    fn body(&self, _r: &Rc<Request>, _chunks: &mut Chunks) -> Result<(), OutputError> {
+        Ok(())
+    }
+}
+
+/// Output that waits for its turn behind subrequests.
+#[derive(Default)]
+pub struct Postponed {
+    queue: VecDeque<Item>,
+}
+
+enum Item {
+    Data(Chunk),
+    Sub(Rc<Request>),
+}
+
+impl Request {
+    /// Runs the header filters and sends the response head.
+    pub fn send_header(self: &Rc<Self>) -> Result<(), OutputError> {
+        if self.header_sent.replace(true) {
+            self.log(crate::base::log::Level::Alert, format_args!("header already sent"));
+            return Err(OutputError::HeaderSent);
+        }
+        if self.err_status.get() != 0 {
+            self.set_status(self.err_status.get());
+        }
+        let filters = self.with_location(|location| location.filters);
+        for filter in self.http.filters.selected(filters) {
+            if let Err(error) = filter.header(self) {
+                if let OutputError::Status(_) = error {
+                    self.header_sent.set(false);
+                }
+                return Err(error);
+            }
+        }
+        head::emit(self);
+        Ok(())
+    }
+
+    /// Passes a piece of body through the filters.
+    pub fn output(self: &Rc<Self>, chunk: Chunk) -> Result<(), OutputError> {
+        if self.last_sent.get() {
+            return Ok(());
+        }
+        if chunk.last {
+            self.last_sent.set(true);
+        }
+        let mut chunks: Chunks = smallvec![chunk];
+        let filters = self.with_location(|location| location.filters);
+        for filter in self.http.filters.selected(filters) {
+            if let Err(error) = filter.body(self, &mut chunks) {
+                self.connection_error.set(true);
+                return Err(error);
+            }
+        }
+        for chunk in chunks {
+            deliver(self, chunk);
+        }
+        if self.conn.failed() { Err(OutputError::Broken) } else { Ok(()) }
+    }
+
+    /// Sends a whole small response: head, body, end.
+    pub fn respond(self: &Rc<Self>, body: Bytes) -> Result<(), OutputError> {
+        self.headers_out.borrow_mut().content_length = Some(body.len() as u64);
+        self.send_header()?;
+        if self.header_only.get() {
+            return self.output(Chunk::last());
+        }
+        self.output(Chunk { data: body, flush: false, last: true })
+    }
+
+    /// Waits until all output is with the kernel.
+    pub async fn flushed(&self) -> Result<(), OutputError> {
+        self.conn.try_send();
+        self.conn.drained().await.map_err(|_| OutputError::Broken)
+    }
+
+    /// Lets a subrequest speak at this place of the parent's output.
+    pub fn postpone_subrequest(self: &Rc<Self>, sub: &Rc<Self>) {
+        let mut postponed = self.postponed.borrow_mut();
+        let speaking = is_active(self) && postponed.queue.is_empty();
+        postponed.queue.push_back(Item::Sub(sub.clone()));
+        if speaking {
+            *self.conn.active.borrow_mut() = Rc::downgrade(sub);
+        }
+    }
+
+    /// A subrequest's own output is complete: what waited behind it may go.
+    pub fn finish_postponed(self: &Rc<Self>) {
+        if self.capture.is_some() || !is_active(self) {
+            return;
+        }
+        let mut speaker = self.clone();
+        while let Some(parent) = speaker.parent().cloned() {
+            if !speaker.last_sent.get() || !speaker.postponed.borrow().queue.is_empty() {
+                return;
+            }
+            parent.postponed.borrow_mut().queue.pop_front();
+            *parent.conn.active.borrow_mut() = Rc::downgrade(&parent);
+            release(&parent);
+            match parent.conn.active.borrow().upgrade() {
+                Some(active) if Rc::ptr_eq(&active, &parent) => speaker = parent.clone(),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Output of the active request passes; of the others it waits.
+fn deliver(r: &Rc<Request>, chunk: Chunk) {
+    if let Some(capture) = &r.capture {
+        capture.body.borrow_mut().extend_from_slice(&chunk.data);
+        return;
+    }
+    let waits = !is_active(r) || !r.postponed.borrow().queue.is_empty();
+    if waits {
+        r.postponed.borrow_mut().queue.push_back(Item::Data(chunk));
+    } else {
+        head::write_body(r, chunk);
+    }
+}
+
+/// Sends what waited in `r`, up to the next subrequest, which becomes the active one.
+fn release(r: &Rc<Request>) {
+    loop {
+        let item = r.postponed.borrow_mut().queue.pop_front();
+        match item {
+            None => return,
+            Some(Item::Data(chunk)) => head::write_body(r, chunk),
+            Some(Item::Sub(sub)) => {
+                *r.conn.active.borrow_mut() = Rc::downgrade(&sub);
+                let done = sub.clone();
+                r.postponed.borrow_mut().queue.push_front(Item::Sub(sub));
+                release(&done);
+                let ended = done.last_sent.get() && done.postponed.borrow().queue.is_empty();
+                if !ended || !is_active(&done) {
+                    return;
+                }
+                r.postponed.borrow_mut().queue.pop_front();
+                *r.conn.active.borrow_mut() = Rc::downgrade(r);
+            }
+        }
+    }
+}
+
+fn is_active(r: &Rc<Request>) -> bool {
+    match r.conn.active.borrow().upgrade() {
+        Some(active) => Rc::ptr_eq(&active, r),
+        None => !r.is_subrequest(),
+    }
+}
+
+/// All filters in order; a location selects among them by bit.
+#[derive(Clone, Default)]
+pub struct Filters(Vec<&'static dyn Filter>);
+
+/// The filters of one location.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FilterSet(u64);
+
+impl Filters {
+    pub fn new(all: &[&'static dyn Filter]) -> Self {
+        Self(all.to_vec())
+    }
+
+    pub fn select(&self, scope: &Scope) -> FilterSet {
+        let bits = self.0.iter().enumerate().filter(|(_, filter)| filter.applies(scope));
+        FilterSet(bits.fold(0, |set, (at, _)| set | 1 << at))
+    }
+
+    pub fn selected(&self, set: FilterSet) -> impl Iterator<Item = &'static dyn Filter> + '_ {
+        self.0.iter().enumerate().filter(move |(at, _)| set.0 >> at & 1 == 1).map(|(_, f)| *f)
+    }
+}

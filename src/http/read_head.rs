@@ -1,0 +1,286 @@
+//! From bytes on a connection to a `Request`: the head, its limits, its virtual server.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use bstr::BStr;
+use bytes::Bytes;
+
+use crate::{
+    base::{clock, log::Level},
+    net::http1::{
+        BadRequest, Known, RequestHead,
+        buffers::Sizes,
+        request::{Connection, Framing, Parser, Rules, Step},
+        uri,
+    },
+};
+
+use super::{
+    body::Expected,
+    build::{HttpConf, Listening},
+    conn::Conn,
+    headers::{Header, Headers},
+    location::Server,
+    method::Method,
+    phase::Flow,
+    request::{Request, RequestLine},
+    route,
+};
+
+/// What reading a head gave.
+pub enum Head {
+    Request(Rc<Request>),
+    /// The request is refused before its first phase.
+    Refused(Rc<Request>, Flow),
+    /// The client left, or sent nothing in time.
+    Gone,
+}
+
+/// Reads the next head off the connection.
+pub async fn read(
+    conn: &Rc<Conn>,
+    http: &Arc<HttpConf>,
+    listening: &Listening,
+    first: bool,
+) -> Head {
+    let mut reading = Reading {
+        conn,
+        http,
+        server: listening.servers.default.clone(),
+        groups: Vec::new(),
+        parser: Parser::new(rules(&listening.servers.default)),
+    };
+    let timeout = Duration::from_millis(reading.server.client_header_timeout_ms);
+    let deadline = tokio::time::sleep(timeout);
+    tokio::pin!(deadline);
+    loop {
+        match conn.with_read(|buf| reading.parser.step(buf)) {
+            Ok(Step::Done) => return reading.done(),
+            Ok(Step::Host) => reading.choose_server(listening),
+            Ok(Step::Line) => {}
+            Ok(Step::More) => {
+                let filled = tokio::select! {
+                    filled = conn.fill(READ_BYTES) => filled,
+                    () = &mut deadline => return reading.timed_out(),
+                };
+                clock::update();
+                if !matches!(filled, Ok(count) if count > 0) {
+                    return reading.closed(first);
+                }
+            }
+            Err(bad) => return reading.refused(&bad),
+        }
+    }
+}
+
+struct Reading<'a> {
+    conn: &'a Rc<Conn>,
+    http: &'a Arc<HttpConf>,
+    server: Arc<Server>,
+    /// Groups of a regex server name.
+    groups: Vec<Option<Bytes>>,
+    parser: Parser,
+}
+
+impl Reading<'_> {
+    fn choose_server(&mut self, listening: &Listening) {
+        let Some(host) = self.parser.host() else { return };
+        let (server, groups) = route::find_server(&listening.servers, &host.name);
+        self.parser.set_rules(rules(&server));
+        (self.server, self.groups) = (server, groups);
+    }
+
+    fn done(mut self) -> Head {
+        for text in self.parser.take_ignored() {
+            self.log(Level::Info, format_args!("{text}"));
+        }
+        let length = self.parser.head_len();
+        let raw = self.conn.with_read(|buf| buf.split_to(length).freeze());
+        let (conn, http, server) = (self.conn.clone(), self.http.clone(), self.server.clone());
+        let groups = std::mem::take(&mut self.groups);
+        let parser = std::mem::replace(&mut self.parser, Parser::new(Rules::default()));
+        let head = parser.finish(raw);
+        let r = Rc::new(Request::new(
+            conn,
+            http,
+            server,
+            line(&head),
+            Method::parse(head.raw.slice(head.line.method_name.range())),
+            headers(&head),
+        ));
+        let host = head.host.as_ref().map(|host| Bytes::copy_from_slice(&host.name));
+        *r.host.borrow_mut() = host;
+        *r.captures.borrow_mut() = groups.into_iter().collect();
+        name_groups(&r);
+        let answer = target(&r, &head);
+        framing(&r, &head);
+        match answer {
+            Ok(()) => Head::Request(r),
+            Err(status) => Head::Refused(r, Flow::Status(status)),
+        }
+    }
+
+    fn refused(self, bad: &BadRequest) -> Head {
+        let r = self.bare_request();
+        r.log(Level::Info, format_args!("{}", bad.log_text()));
+        Head::Refused(r, Flow::Status(bad.status))
+    }
+
+    fn timed_out(self) -> Head {
+        let begun = self.conn.with_read(|buf| self.parser.has_begun(buf));
+        self.log(Level::Info, format_args!("client timed out (110: Connection timed out)"));
+        if !begun {
+            return Head::Gone;
+        }
+        // nginx ends such a connection without an answer, and logs 408.
+        Head::Refused(self.bare_request(), Flow::Status(408))
+    }
+
+    fn closed(self, first: bool) -> Head {
+        if !self.conn.with_read(|buf| self.parser.has_begun(buf)) {
+            return Head::Gone;
+        }
+        if first || self.conn.with_read(|buf| !buf.is_empty()) {
+            self.log(Level::Info, format_args!("client prematurely closed connection"));
+        }
+        Head::Refused(self.bare_request(), Flow::Status(400))
+    }
+
+    /// A request of which only the request line, or not even that, is known.
+    fn bare_request(&self) -> Rc<Request> {
+        let known = self.parser.line();
+        let raw = self.conn.with_read(|buf| buf.split().freeze());
+        let whole = match known.next {
+            0 => first_line(&raw),
+            _ => raw.slice(known.whole.range()),
+        };
+        let line = RequestLine {
+            text: whole,
+            target: raw.slice(known.target.range()),
+            version: if known.version == 0 { 1000 } else { known.version },
+            raw_head: raw.clone(),
+            line_bytes: known.next,
+        };
+        let method = Method::parse(raw.slice(known.method_name.range()));
+        let r = Rc::new(Request::new(
+            self.conn.clone(),
+            self.http.clone(),
+            self.server.clone(),
+            line,
+            method,
+            Headers::default(),
+        ));
+        *r.host.borrow_mut() = self.parser.host().map(|host| Bytes::copy_from_slice(&host.name));
+        r
+    }
+
+    fn log(&self, level: Level, text: std::fmt::Arguments<'_>) {
+        let chain = &self.server.root.log;
+        if chain.enabled(level) {
+            let client = BStr::new(&*self.conn.remote_text.borrow()).to_string();
+            let server = self.server.name_text();
+            let server = BStr::new(&server);
+            let tail = format!(", client: {client}, server: {server}");
+            chain.write(level, Some(self.conn.number), format_args!("{text}{tail}"));
+        }
+    }
+}
+
+/// nginx keeps what came up to the line end, or all of it.
+fn first_line(raw: &Bytes) -> Bytes {
+    let end = memchr::memchr2(b'\r', b'\n', raw).unwrap_or(raw.len());
+    raw.slice(..end)
+}
+
+fn rules(server: &Server) -> Rules {
+    Rules {
+        sizes: Sizes {
+            first_bytes: server.client_header_buffer_size,
+            large_count: server.large_client_header_buffers.0,
+            large_bytes: server.large_client_header_buffers.1,
+        },
+        underscores_in_headers: server.underscores_in_headers,
+        ignore_invalid_headers: server.ignore_invalid_headers,
+        allow_connect: false,
+    }
+}
+
+fn line(head: &RequestHead) -> RequestLine {
+    RequestLine {
+        text: head.raw.slice(head.line.whole.range()),
+        target: head.raw.slice(head.line.target.range()),
+        version: head.line.version,
+        raw_head: head.raw.clone(),
+        line_bytes: head.line.next,
+    }
+}
+
+fn headers(head: &RequestHead) -> Headers {
+    let lines = head.headers.iter();
+    lines
+        .map(|line| Header {
+            name: head.raw.slice(line.name.range()),
+            value: head.raw.slice(line.value.range()),
+        })
+        .collect()
+}
+
+/// Normalises the target into path and arguments.
+fn target(r: &Rc<Request>, head: &RequestHead) -> Result<(), u16> {
+    let text = r.line.target.clone();
+    let parsed = if head.line.complex || head.line.empty_path {
+        match uri::normalize(&text, head.line.empty_path, r.server().merge_slashes) {
+            Ok(parsed) => parsed,
+            Err(uri::InvalidUri) => {
+                r.log(
+                    Level::Info,
+                    format_args!("client sent invalid request while reading client request line"),
+                );
+                return Err(400);
+            }
+        }
+    } else {
+        uri::split(&text)
+    };
+    *r.args.borrow_mut() = text.slice(parsed.args);
+    *r.uri.borrow_mut() = parsed.path.into();
+    r.quoted_uri.set(parsed.quoted);
+    r.valid_unparsed_uri.set(!head.line.empty_path);
+    Ok(())
+}
+
+fn framing(r: &Rc<Request>, head: &RequestHead) {
+    match head.framing {
+        Framing::None => {}
+        Framing::Length(length) => r.body.expect(Expected::Length(length)),
+        Framing::Chunked => r.body.expect(Expected::Chunked),
+    }
+    let keepalive = match head.connection {
+        Connection::Close => false,
+        Connection::KeepAlive => true,
+        Connection::Unsaid => head.line.version >= 1001,
+    };
+    r.keepalive.set(keepalive);
+    let expect = head.header(Known::Expect);
+    if expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        r.body.expect_continue.set(true);
+    }
+}
+
+/// Named groups of a regex server name become variables.
+fn name_groups(r: &Rc<Request>) {
+    if r.captures.borrow().is_empty() {
+        return;
+    }
+    let server = r.server();
+    for name in &server.names {
+        if let super::location::ServerName::Regex(regex, _) = name {
+            let groups: Vec<_> = r.captures.borrow().iter().cloned().collect();
+            route::set_named_groups(r, regex, &groups);
+        }
+    }
+}
+
+/// The buffer of the first read; heads usually fit.
+pub const FIRST_READ_BYTES: usize = 4096;
+const READ_BYTES: usize = 8192;

@@ -1,0 +1,48 @@
+//! Error log lines of a request, with nginx's tail.
+
+use std::fmt;
+
+use bstr::BStr;
+
+use crate::base::log::Level;
+
+use super::request::Request;
+
+/// Writes `text, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
+pub fn write(r: &Request, level: Level, text: fmt::Arguments<'_>) {
+    let location = r.location();
+    if !location.log.enabled(level) {
+        return;
+    }
+    location.log.write(level, Some(r.conn.number), format_args!("{text}{}", Tail(r)));
+}
+
+/// The facts nginx puts behind each message about a request.
+pub struct Tail<'a>(pub &'a Request);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = self.0;
+        write!(f, ", client: {}", BStr::new(&*r.conn.remote_text.borrow()))?;
+        write!(f, ", server: {}", BStr::new(&r.server().name_text()))?;
+        if !r.line.text.is_empty() {
+            write!(f, ", request: \"{}\"", BStr::new(&r.line.text))?;
+        }
+        if r.is_subrequest() {
+            write!(f, ", subrequest: \"{}\"", BStr::new(&*r.uri.borrow()))?;
+        }
+        if let Some(attempt) = r.upstream_trace.borrow().last()
+            && !attempt.url.is_empty()
+        {
+            write!(f, ", upstream: \"{}\"", BStr::new(&attempt.url))?;
+        }
+        let headers = r.headers_in.borrow();
+        if let Some(host) = headers.first("Host") {
+            write!(f, ", host: \"{}\"", BStr::new(host))?;
+        }
+        if let Some(referer) = headers.first("Referer") {
+            write!(f, ", referrer: \"{}\"", BStr::new(referer))?;
+        }
+        f.write_str("")
+    }
+}

@@ -1,0 +1,180 @@
+//! Finding the virtual server and the location, as nginx core does.
+//!
+//! ```text
+//!  exact match? ── yes ─▶ it
+//!  longest prefix ── has its own children? look inside ── `^~`? ─▶ it
+//!  first regex that matches ─▶ it, else the longest prefix
+//! ```
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::base::{log::Level, regex::Regex};
+
+use super::{
+    build::AddressServers,
+    location::{Location, LocationKind, LocationTree, Server, ServerName},
+    method::Method,
+    phase::Flow,
+    request::Request,
+};
+
+/// The find-config phase.
+pub fn find_location(r: &Rc<Request>) -> Flow {
+    let server = r.server();
+    let uri = r.uri.borrow().clone();
+    let found = match search(r, &server.root.children, &uri) {
+        Some(Found::Location(location)) => location,
+        Some(Found::Slash(location)) => return add_slash(r, &location),
+        None => server.root.clone(),
+    };
+    if found.core().internal && !r.internal.get() {
+        r.set_location(found);
+        return Flow::Status(404);
+    }
+    r.set_location(limit_except(r, found));
+    too_large(r).unwrap_or(Flow::Next)
+}
+
+/// Picks the server whose name fits the host; the default one otherwise.
+pub fn find_server(servers: &AddressServers, host: &[u8]) -> (Arc<Server>, Vec<Option<Bytes>>) {
+    if let Some(server) = servers.exact.get(bstr::BStr::new(host)) {
+        return (server.clone(), Vec::new());
+    }
+    let suffix = servers
+        .suffixes
+        .iter()
+        .find(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix));
+    if let Some((_, server)) = suffix {
+        return (server.clone(), Vec::new());
+    }
+    let prefix = servers
+        .prefixes
+        .iter()
+        .find(|(prefix, _)| host.len() > prefix.len() && host.starts_with(prefix));
+    if let Some((_, server)) = prefix {
+        return (server.clone(), Vec::new());
+    }
+    for (at, server) in &servers.regexes {
+        if let Some(ServerName::Regex(regex, _)) = server.names.get(*at)
+            && let Some(groups) = groups(regex, &Bytes::copy_from_slice(host))
+        {
+            return (server.clone(), groups);
+        }
+    }
+    (servers.default.clone(), Vec::new())
+}
+
+/// The whole match and its groups, or `None`.
+pub fn groups(regex: &Regex, subject: &Bytes) -> Option<Vec<Option<Bytes>>> {
+    let found = regex.captures(subject).ok().flatten()?;
+    Some(
+        (0..found.len())
+            .map(|at| found.span(at).map(|(from, to)| subject.slice(from..to)))
+            .collect(),
+    )
+}
+
+/// The file a URI maps to, for messages.
+pub fn mapped_path(r: &Rc<Request>) -> String {
+    let path = super::files::map_path(r).unwrap_or_default();
+    String::from_utf8_lossy(&path).into_owned()
+}
+
+enum Found {
+    Location(Arc<Location>),
+    /// `/dir` asked for, a proxied `/dir/` exists.
+    Slash(Arc<Location>),
+}
+
+fn search(r: &Rc<Request>, tree: &LocationTree, uri: &Bytes) -> Option<Found> {
+    if tree.is_empty() {
+        return None;
+    }
+    if let Some(exact) = tree.exact.get(bstr::BStr::new(uri)) {
+        return Some(Found::Location(exact.clone()));
+    }
+    if let Some(slash) = auto_redirect(tree, uri) {
+        return Some(Found::Slash(slash));
+    }
+    let mut best = tree.longest_prefix(uri).cloned();
+    if let Some(prefix) = &best {
+        if let Some(inner) = search(r, &prefix.children, uri) {
+            return Some(inner);
+        }
+        if matches!(prefix.kind, LocationKind::PrefixNoRegex) {
+            return best.map(Found::Location);
+        }
+    }
+    for location in &tree.regexes {
+        let LocationKind::Regex(regex) = &location.kind else { continue };
+        if let Some(groups) = groups(regex, uri) {
+            set_named_groups(r, regex, &groups);
+            *r.captures.borrow_mut() = groups.into_iter().collect();
+            if let Some(inner) = search(r, &location.children, uri) {
+                return Some(inner);
+            }
+            best = Some(location.clone());
+            break;
+        }
+    }
+    best.map(Found::Location)
+}
+
+/// Stores `(?<name>…)` groups in the variables of that name.
+pub fn set_named_groups(r: &Rc<Request>, regex: &Regex, groups: &[Option<Bytes>]) {
+    for (name, index) in regex.names() {
+        let value = groups.get(*index).cloned().flatten();
+        let _ = r.set_var_by_name(name, value);
+    }
+}
+
+/// A location `/dir/` that is passed to an upstream answers `/dir` with a redirect.
+fn auto_redirect(tree: &LocationTree, uri: &[u8]) -> Option<Arc<Location>> {
+    let with_slash = |location: &&Arc<Location>| {
+        location.name.len() == uri.len() + 1
+            && location.name.ends_with(b"/")
+            && location.name.starts_with(uri)
+            && location.content_handler.is_some_and(|handler| handler.adds_slash())
+    };
+    let exact = || tree.exact.values().find(with_slash);
+    tree.prefixes.iter().find(with_slash).or_else(exact).cloned()
+}
+
+fn add_slash(r: &Rc<Request>, location: &Arc<Location>) -> Flow {
+    r.set_location(location.clone());
+    let mut target = location.name.to_vec();
+    let args = r.args.borrow();
+    if !args.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(&args);
+    }
+    r.headers_out.borrow_mut().list.set("Location", target);
+    Flow::Status(301)
+}
+
+/// Methods that `limit_except` does not name are governed by its block.
+fn limit_except(r: &Rc<Request>, location: Arc<Location>) -> Arc<Location> {
+    let method = r.method.borrow();
+    match &location.limit_except {
+        Some((allowed, other)) if !method.is(*allowed) => other.clone(),
+        _ => location.clone(),
+    }
+}
+
+fn too_large(r: &Rc<Request>) -> Option<Flow> {
+    let limit = r.with_location(|location| location.core().client_max_body_size());
+    let length = r.body.expected_length()?;
+    if limit == 0 || length <= limit || r.is_subrequest() {
+        return None;
+    }
+    r.log(Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+    r.body.refuse();
+    Some(Flow::Status(413))
+}
+
+/// Whether the method takes a body by its nature; used by `discard`.
+pub fn is_read_only(method: &Method) -> bool {
+    method.is(Method::GET | Method::HEAD)
+}

@@ -1,0 +1,246 @@
+//! Accepting connections, and the life of one: requests in turn until somebody closes.
+//!
+//! ```text
+//!  accept ─▶ (TLS) ─▶ read head ─▶ Request ─▶ phases ─▶ log ─┬▶ next request
+//!                        ▲                                   └▶ close, lingering when needed
+//!                        └──────────── keep-alive ───────────┘
+//! ```
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    base::clock,
+    net::{addr::Addr, listen::Listener, stream::Stream},
+    process::Stop,
+};
+
+use super::{
+    build::{HttpConf, Listening},
+    conn::Conn,
+    finish,
+    phase::{self, Phase},
+    read_head::{self, Head},
+    request::Request,
+};
+
+/// Connections of one worker thread under one configuration.
+pub struct Server {
+    http: Arc<HttpConf>,
+    shutdown: watch::Receiver<Stop>,
+    open: Cell<usize>,
+    idle: Notify,
+}
+
+/// Serves on one worker thread until told to stop; then waits for open connections to end.
+pub async fn serve(
+    http: Arc<HttpConf>,
+    listeners: Vec<(Listener, Addr)>,
+    mut shutdown: watch::Receiver<Stop>,
+) {
+    let server = Server::new(http, shutdown.clone());
+    for (listener, socket) in listeners {
+        tokio::task::spawn_local(server.clone().accept(listener, socket));
+    }
+    // An error means that the control thread is gone: nothing to serve for.
+    let stop = shutdown.wait_for(|stop| *stop > Stop::Serve).await.map(|stop| *stop);
+    if matches!(stop, Ok(Stop::Graceful)) {
+        tokio::select! {
+            () = server.drained() => {}
+            _ = shutdown.wait_for(|stop| *stop == Stop::Fast) => {}
+        }
+    }
+}
+
+impl Server {
+    pub fn new(http: Arc<HttpConf>, shutdown: watch::Receiver<Stop>) -> Rc<Self> {
+        Rc::new(Self { http, shutdown, open: Cell::new(0), idle: Notify::new() })
+    }
+
+    /// Accepts on one socket until told to stop.
+    pub async fn accept(self: Rc<Self>, listener: Listener, socket: Addr) {
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            if *shutdown.borrow() != Stop::Serve {
+                return;
+            }
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = shutdown.changed() => continue,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.clone().take(stream, peer, &socket),
+                Err(error) => {
+                    crate::base::log::emit(
+                        crate::base::log::Level::Crit,
+                        format_args!("accept4() failed ({error})"),
+                    );
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until no connection is left.
+    pub async fn drained(&self) {
+        while self.open.get() > 0 {
+            self.idle.notified().await;
+        }
+    }
+
+    fn take(self: Rc<Self>, stream: Stream, peer: Addr, socket: &Addr) {
+        clock::update();
+        let socket = socket.clone();
+        self.open.set(self.open.get() + 1);
+        tokio::task::spawn_local(async move {
+            let http = self.http.clone();
+            if let Ok(local) = stream.local_addr()
+                && let Some(listening) = http.listening(&socket, &local)
+            {
+                self.connection(stream, peer, local, listening).await;
+            }
+            self.open.set(self.open.get() - 1);
+            self.idle.notify_waiters();
+        });
+    }
+
+    async fn connection(&self, stream: Stream, peer: Addr, local: Addr, listening: &Listening) {
+        let number = SERIAL.fetch_add(1, Ordering::Relaxed);
+        // A unix socket or a closed peer has no such option.
+        let _ = stream.socket().set_nodelay(true);
+        let stream = if listening.ssl {
+            match super::tls::accept(stream, listening, number).await {
+                Some(stream) => stream,
+                None => return,
+            }
+        } else {
+            stream
+        };
+        let conn = Conn::new(number, stream, peer, local);
+        let mut first = true;
+        while self.next_head_arrives(&conn, listening, first).await {
+            if !self.request(&conn, listening, first).await {
+                break;
+            }
+            first = false;
+        }
+        if !conn.hijacked.get() || conn.unsent() > 0 {
+            conn.try_send();
+            let _ = conn.drained().await;
+        }
+    }
+
+    /// Waits for the first byte of a request; idle connections end when the worker shuts down.
+    async fn next_head_arrives(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
+        if conn.with_read(|read| !read.is_empty()) {
+            return true;
+        }
+        let server = &listening.servers.default;
+        let timeout_ms = if first {
+            server.client_header_timeout_ms
+        } else {
+            server.root.core().keepalive_timeout_ms()
+        };
+        let mut shutdown = self.shutdown.clone();
+        let limit = match *shutdown.borrow_and_update() {
+            Stop::Serve => Duration::from_millis(timeout_ms),
+            // What is on its way already is still served.
+            _ => SHUTDOWN_GRACE,
+        };
+        let filled = tokio::select! {
+            filled = tokio::time::timeout(limit, conn.fill(read_head::FIRST_READ_BYTES)) => filled,
+            _ = shutdown.changed() => {
+                tokio::time::timeout(SHUTDOWN_GRACE, conn.fill(read_head::FIRST_READ_BYTES)).await
+            }
+        };
+        clock::update();
+        matches!(filled, Ok(Ok(count)) if count > 0)
+    }
+
+    /// Serves one request; tells whether the connection can carry another.
+    async fn request(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
+        conn.requests.set(conn.requests.get() + 1);
+        let head = read_head::read(conn, &self.http, listening, first).await;
+        let (r, early) = match head {
+            Head::Request(r) => (r, None),
+            Head::Refused(r, flow) => (r, Some(flow)),
+            Head::Gone => return false,
+        };
+        *conn.active.borrow_mut() = Rc::downgrade(&r);
+        self.limit_keepalive(&r);
+        match early {
+            None => phase::run(&r, Phase::ServerRewrite).await,
+            Some(flow) => {
+                if let Some(next) = finish::conclude(&r, flow) {
+                    phase::run(&r, next).await;
+                }
+            }
+        }
+        clock::update();
+        finish::log_phase(&r).await;
+        self.afterwards(conn, &r).await
+    }
+
+    fn limit_keepalive(&self, r: &Rc<Request>) {
+        let location = r.location();
+        let core = location.core();
+        let stopping = *self.shutdown.borrow() != Stop::Serve;
+        if stopping
+            || core.keepalive_timeout_ms() == 0
+            || r.conn.requests.get() >= core.keepalive_requests()
+        {
+            r.keepalive.set(false);
+        }
+    }
+
+    async fn afterwards(&self, conn: &Rc<Conn>, r: &Rc<Request>) -> bool {
+        if conn.hijacked.get() || conn.failed() {
+            return false;
+        }
+        let timeouts = {
+            let location = r.location();
+            let core = location.core();
+            (core.lingering_close(), core.lingering_timeout_ms(), core.lingering_time_ms())
+        };
+        if r.keepalive.get() && !r.connection_error.get() {
+            let drain = tokio::time::timeout(Duration::from_millis(timeouts.1), r.drain_body());
+            if r.body.is_pending() && !matches!(drain.await, Ok(true)) {
+                return false;
+            }
+            return true;
+        }
+        if r.body.is_pending() && timeouts.0 > 0 || timeouts.0 == 2 {
+            linger(conn, timeouts.1, timeouts.2).await;
+        }
+        false
+    }
+}
+
+/// Closes the writing side and reads on for a while, so that the client gets to see the response.
+async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
+    conn.shutdown().await;
+    let step = Duration::from_millis(timeout_ms);
+    let whole = tokio::time::timeout(Duration::from_millis(time_ms), async {
+        while let Ok(Ok(count)) = tokio::time::timeout(step, conn.fill(16 * 1024)).await {
+            conn.with_read(|read| read.clear());
+            if count == 0 {
+                return;
+            }
+        }
+    });
+    // Time is up: the client had its chance.
+    let _ = whole.await;
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(50);

@@ -1,0 +1,127 @@
+//! Strings with variables and captures, compiled at load: nginx's "complex values".
+
+use std::rc::Rc;
+
+use bstr::BStr;
+use bytes::Bytes;
+
+use crate::conf::{Builder, Diag};
+
+use super::{
+    request::Request,
+    vars::{VarRef, VarTable},
+};
+
+/// A compiled string.
+#[derive(Clone, Debug, Default)]
+pub struct Template {
+    parts: Vec<Part>,
+    /// The text as written.
+    pub text: Bytes,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(Bytes),
+    Var(VarRef),
+    /// `$1`: a group of the last regex match.
+    Group(usize),
+}
+
+impl Template {
+    /// Compiles `text`, mentioning its variables in the configuration's table.
+    pub fn compile(b: &mut Builder<'_>, text: &[u8]) -> Result<Self, Diag> {
+        Self::with_table(b.main::<VarTable>(), text)
+    }
+
+    pub fn with_table(table: &mut VarTable, text: &[u8]) -> Result<Self, Diag> {
+        let mut template = Self { parts: Vec::new(), text: Bytes::copy_from_slice(text) };
+        let mut rest = text;
+        while let Some(at) = memchr::memchr(b'$', rest) {
+            template.push_text(&rest[..at]);
+            let (part, used) = reference(table, &rest[at..])?;
+            template.parts.push(part);
+            rest = &rest[at + used..];
+        }
+        template.push_text(rest);
+        Ok(template)
+    }
+
+    /// A template without variables.
+    pub fn constant(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self { parts: vec![Part::Text(text.clone())], text }
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// Whether `$1` and its kind occur.
+    pub fn has_groups(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Group(_)))
+    }
+
+    /// The text for this request; missing variables are empty.
+    pub fn eval(&self, r: &Rc<Request>) -> Bytes {
+        match &self.parts[..] {
+            [] => Bytes::new(),
+            [Part::Text(text)] => text.clone(),
+            [one] => value(r, one).unwrap_or_default(),
+            parts => {
+                let mut text = Vec::with_capacity(64);
+                for part in parts {
+                    match part {
+                        Part::Text(bytes) => text.extend_from_slice(bytes),
+                        _ => text.extend_from_slice(&value(r, part).unwrap_or_default()),
+                    }
+                }
+                text.into()
+            }
+        }
+    }
+
+    fn push_text(&mut self, text: &[u8]) {
+        if text.is_empty() {
+            return;
+        }
+        if let Some(Part::Text(last)) = self.parts.last_mut() {
+            *last = [&last[..], text].concat().into();
+        } else {
+            self.parts.push(Part::Text(Bytes::copy_from_slice(text)));
+        }
+    }
+}
+
+fn value(r: &Rc<Request>, part: &Part) -> Option<Bytes> {
+    match part {
+        Part::Text(text) => Some(text.clone()),
+        Part::Var(at) => r.var(*at),
+        Part::Group(index) => r.captures.borrow().get(*index).cloned().flatten(),
+    }
+}
+
+/// Reads `$name`, `${name}` or `$1` at the start of `text`; returns the bytes used.
+fn reference(table: &mut VarTable, text: &[u8]) -> Result<(Part, usize), Diag> {
+    let rest = &text[1..];
+    if let Some(digit @ b'1'..=b'9') = rest.first() {
+        return Ok((Part::Group(usize::from(digit - b'0')), 2));
+    }
+    let braced = rest.first() == Some(&b'{');
+    let body = if braced { &rest[1..] } else { rest };
+    let word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let length = body.iter().take_while(word).count();
+    if braced && body.get(length) != Some(&b'}') {
+        let name = BStr::new(&body[..length]);
+        return Err(Diag::emerg(format!("the closing bracket in \"{name}\" variable is missing")));
+    }
+    if length == 0 {
+        return Err(Diag::emerg("invalid variable name"));
+    }
+    let used = 1 + length + if braced { 2 } else { 0 };
+    let name = &body[..length];
+    if let [digit @ b'1'..=b'9'] = name {
+        return Ok((Part::Group(usize::from(digit - b'0')), used));
+    }
+    Ok((Part::Var(table.mention(name)), used))
+}
