@@ -14,7 +14,10 @@
 
 mod conf_cases;
 mod fuzz_conf;
+mod fuzz_http_req;
 mod harness;
+mod health_timelines;
+mod sim_health;
 mod tidy;
 
 use std::process::ExitCode;
@@ -27,6 +30,9 @@ const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
     ("tidy", tidy::cases),
     ("fuzz", fuzz_conf::cases),
     ("conf", conf_cases::cases),
+    ("health timelines", health_timelines::cases),
+    ("health simulation", sim_health::cases),
+    ("http_req fuzz", fuzz_http_req::cases),
     ("blocks", blocks::cases),
 ];
 

@@ -1,7 +1,7 @@
 //! The engine: one thread for all checks of the process, and the register of who wants which.
 //!
 //! ```text
-//!  worker threads ── attach(spec, generation) ──▶ Engine ── Order ──▶ engine thread: a task a check
+//!  worker threads ── attach(spec, generation) ──▶ Engine ── Order ──▶ its thread: a task a check
 //!        └─ Lease dropped with the worker's VM ──▶ last user gone ──▶ Stop
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! What a probe found: a kind with a short word for tables, and the facts behind it.
 //!
 //! ```text
-//!  probe ──▶ Outcome { kind: BadStatus, status: 404 } ──row of the table──▶ Seen::HttpFailure, "L7STS"
+//!  probe ──▶ Outcome { kind: BadStatus, status: 404 } ──its row──▶ Seen::HttpFailure, "L7STS"
 //! ```
 //!
 //! One table says for each kind its word (those HAProxy uses), a text for people, and how a
