@@ -1,0 +1,130 @@
+//! The handle everybody uses: cheap to clone, the lock stays inside.
+//!
+//! ```text
+//!   Dict = Arc<Shared { name, Mutex<Table> }>      time: the cached clock of the calling thread
+//! ```
+//!
+//! The lock is held for the copy of a value at most, never over an await; one lock a dictionary, as
+//! in nginx, because eviction order is one order.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::table::{Incr, Outcome, Store, Table};
+use super::value::{Error, Item, OwnedValue, Side, Value};
+use crate::base::clock;
+
+/// A shared dictionary.
+#[derive(Clone, Debug)]
+pub struct Dict(pub(super) Arc<Shared>);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) name: Box<[u8]>,
+    pub(super) size_bytes: usize,
+    table: Mutex<Table>,
+}
+
+impl Dict {
+    pub fn new(name: &[u8], size_bytes: usize) -> Self {
+        let table = Mutex::new(Table::new(name, size_bytes));
+        Self(Arc::new(Shared { name: name.into(), size_bytes, table }))
+    }
+
+    pub fn name(&self) -> &[u8] {
+        &self.0.name
+    }
+
+    /// Lets `see` look at a value under the lock: copy it out and return.
+    pub fn with<R>(&self, key: &[u8], see: impl FnOnce(Result<Option<Item<'_>>, Error>) -> R) -> R {
+        see(self.table().get(key, now_ms()))
+    }
+
+    /// The same for values that may be expired; the flag says so.
+    pub fn with_stale<R>(
+        &self,
+        key: &[u8],
+        see: impl FnOnce(Result<Option<(Item<'_>, bool)>, Error>) -> R,
+    ) -> R {
+        see(self.table().get_stale(key, now_ms()))
+    }
+
+    /// A copy of a value and its flags.
+    pub fn get(&self, key: &[u8]) -> Result<Option<(OwnedValue, u32)>, Error> {
+        self.with(key, |found| Ok(found?.map(|item| (item.value.into(), item.flags))))
+    }
+
+    /// Stores a value for `ttl_ms` (0: forever).
+    pub fn store(
+        &self,
+        mode: Store,
+        key: &[u8],
+        value: Option<Value<'_>>,
+        ttl_ms: i64,
+        flags: u32,
+    ) -> Outcome<()> {
+        self.table().store(mode, key, value, ttl_ms, flags, now_ms())
+    }
+
+    /// Stores a value forever, over whatever is there.
+    pub fn set(&self, key: &[u8], value: Value<'_>) -> Result<(), Error> {
+        self.store(Store::Set, key, Some(value), 0, 0).result
+    }
+
+    pub fn delete(&self, key: &[u8]) {
+        self.table().store(Store::Set, key, None, 0, 0, now_ms());
+    }
+
+    pub fn incr(&self, key: &[u8], incr: Incr) -> Outcome<f64> {
+        self.table().incr(key, incr, now_ms())
+    }
+
+    pub fn push(&self, key: &[u8], value: Value<'_>, side: Side) -> Result<usize, Error> {
+        self.table().push(key, value, side, now_ms())
+    }
+
+    pub fn pop(&self, key: &[u8], side: Side) -> Result<Option<OwnedValue>, Error> {
+        self.table().pop(key, side, now_ms())
+    }
+
+    pub fn llen(&self, key: &[u8]) -> Result<usize, Error> {
+        self.table().llen(key, now_ms())
+    }
+
+    /// Milliseconds to live; 0 is forever, negative is expired.
+    pub fn ttl(&self, key: &[u8]) -> Result<i64, Error> {
+        self.table().ttl(key, now_ms())
+    }
+
+    pub fn expire(&self, key: &[u8], ttl_ms: i64) -> Result<(), Error> {
+        self.table().expire(key, ttl_ms, now_ms())
+    }
+
+    pub fn flush_all(&self) {
+        self.table().flush_all(now_ms());
+    }
+
+    pub fn flush_expired(&self, max: usize) -> usize {
+        self.table().flush_expired(max, now_ms())
+    }
+
+    pub fn keys(&self, max: usize) -> Vec<Box<[u8]>> {
+        self.table().keys(max, now_ms())
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.0.size_bytes
+    }
+
+    pub fn free_space(&self) -> usize {
+        self.table().free_space()
+    }
+
+    /// A panic cannot leave a table half changed: its operations do not call out.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now_ms() -> u64 {
+    clock::wall().as_ms().max(0) as u64
+}
