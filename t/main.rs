@@ -16,6 +16,7 @@ mod conf_cases;
 mod fuzz_conf;
 mod fuzz_http_req;
 mod harness;
+mod health_table;
 mod health_timelines;
 mod sim_health;
 mod tidy;
@@ -33,6 +34,7 @@ const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
     ("health timelines", health_timelines::cases),
     ("health simulation", sim_health::cases),
     ("http_req fuzz", fuzz_http_req::cases),
+    ("health table", health_table::cases),
     ("blocks", blocks::cases),
 ];
 

@@ -138,7 +138,7 @@ impl Server {
 
     /// Sends a signal by its short name, as in `signal("HUP")`.
     pub fn signal(&self, name: &str) -> Result<(), String> {
-        signal(self.child.id(), name)
+        signal(self.pid(), name)
     }
 
     /// Asks the server to quit and complains about every way in which it did not end cleanly.

@@ -64,7 +64,7 @@ pub fn configuration_complaints() -> Vec<String> {
 /// Loads a configuration from a copy of `conf/`, so that nothing is written there.
 fn loads(path: &str) -> Result<(), String> {
     let prefix = Prefix::new()?;
-    for ending in [".conf", ".types", ".lua", ".html", ".pem", ".key", ".crt"] {
+    for ending in [".conf", ".types", ".inc", ".lua", ".html", ".pem", ".key", ".crt"] {
         for file in source::below("conf", ending) {
             prefix.write(&file.path, &file.text)?;
         }
