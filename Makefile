@@ -4,8 +4,7 @@
 
 run:
 	cargo build --release
-	mkdir -p conf/logs
-	target/release/moonbeat -p conf -c nginx.conf -g 'daemon off;'
+	conf/demo/run.sh target/release/moonbeat
 
 test:
 	t/run.sh
