@@ -78,12 +78,32 @@ pub fn current() -> Option<Rc<Ctx>> {
     CURRENT.with(|c| c.borrow().clone())
 }
 
+/// The worker the running VM belongs to.
+pub fn worker() -> Option<Rc<super::vm::Worker>> {
+    current().map(|ctx| Rc::clone(&ctx.vm.worker)).or_else(|| LOADING.with_borrow(Clone::clone))
+}
+
+/// The most talkative level that is written anywhere.
+pub fn log_level() -> Level {
+    log::main_chain().level()
+}
+
+/// Writes bytes of a script to the log of the running context.
+pub fn log_bytes(level: Level, line: &[u8]) {
+    log(level, &String::from_utf8_lossy(line));
+}
+
 /// Writes to the log of the running context, or to the main log.
 pub fn log(level: Level, text: &str) {
     match current() {
         Some(ctx) => ctx.log(level, text),
         None => log::emit(level, format_args!("{text}")),
     }
+}
+
+/// Makes `worker` known to code that runs without a context.
+pub fn set_worker(worker: &Rc<super::vm::Worker>) {
+    LOADING.with_borrow_mut(|w| *w = Some(Rc::clone(worker)));
 }
 
 /// Restores the context that ran before.
@@ -103,4 +123,6 @@ impl Drop for Entered {
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Ctx>>> = const { RefCell::new(None) };
+    /// Set while a prelude is loaded, when there is no context yet.
+    static LOADING: RefCell<Option<Rc<super::vm::Worker>>> = const { RefCell::new(None) };
 }

@@ -17,7 +17,7 @@ fn run_in(phase: Phase, code: &str) -> (Outcome, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        let vm = Vm::new(&Worker::new(Settings::default(), 0)).unwrap();
+        let vm = Vm::new(&Worker::new(Settings::default(), Some(0))).unwrap();
         let prelude = "local lines = {}\nout = function(...)\nfor i = 1, select('#', ...) do \
                        lines[#lines + 1] = tostring((select(i, ...))) end end\n\
                        function collect() return table.concat(lines, ' ') end";
@@ -177,6 +177,56 @@ fn many_threads_are_cheap_and_reused() {
         "local n = 0 for i = 1, 10000 do local t = ngx.thread.spawn(function() ngx.sleep(0) n = n + 1 \
          end) ngx.thread.wait(t) end out(n)",
         "10000",
+    );
+}
+
+#[test]
+fn encoding() {
+    prints(
+        "out(ngx.escape_uri('a b/é'), ngx.unescape_uri('a+b%2F'), ngx.encode_base64('hello', true),
+         ngx.decode_base64('aGVsbG8='), ngx.md5('x'), ngx.crc32_long('hello'))
+         out(ngx.encode_args({ a = { 1, 'x y', true } }))
+         local t = ngx.decode_args('a=1&b&a=2&a=3') out(t.b, #t.a, t.a[3])",
+        "a%20b%2F%C3%A9 a b/ aGVsbG8 hello 9dd4e461268c8034f5c8564e155c67a6 907060870 \
+         a=1&a=x%20y&a true 3 3",
+    );
+}
+
+#[test]
+fn regexes() {
+    prints(
+        "local m = ngx.re.match('hello, 1234', '(?<n>[0-9])([0-9]+)', 'jo') out(m[0], m[1], m.n, m[2])
+         out(ngx.re.find('abc', 'b')) out(ngx.re.match('x', 'y'))
+         out(ngx.re.gsub('hello', '([a-z])', '[$1]', 'i'))
+         out(ngx.re.sub('abc', 'b', function(m) return '<' .. m[0] .. '>' end))
+         for m in ngx.re.gmatch('a1b2', '[a-z]') do out(m[0]) end
+         out(table.concat(require('ngx.re').split('a,b,c', ','), '|'))
+         out(ngx.re.match('x', '(')) out(pcall(ngx.re.match, 'x', 'y', 'Z'))",
+        "1234 1 1 234 2 2 nil [h][e][l][l][o] 5 a<b>c 1 a b a|b|c nil \
+         pcre2_compile() failed: missing closing parenthesis in \"(\" false \
+         unknown flag \"Z\" (flags \"Z\")",
+    );
+}
+
+#[test]
+fn semaphores() {
+    prints(
+        "local s = require('ngx.semaphore').new(0)
+         local t = ngx.thread.spawn(function() return s:wait(1) end)
+         out(s:count()) s:post(1) out(ngx.thread.wait(t)) out(s:wait(0.001)) out(s:wait(0))",
+        "-1 true true nil nil timeout nil timeout",
+    );
+}
+
+#[test]
+fn json_both_ways() {
+    prints(
+        r#"local j = require 'cjson' out(j.encode({ 1, 2, { a = 'x"y' } }), j.encode({}))
+         local v = j.decode('{"a":[1,2.5,null,true],"b":{"c":"\\u00e9"}}')
+         out(v.a[2], v.a[3] == j.null, v.a[4], v.b.c)
+         out(require('cjson.safe').decode('{"a":')) out(j.encode(j.empty_array), j.encode(ngx.null))"#,
+        "[1,2,{\"a\":\"x\\\"y\"}] {} 2.5 true true é nil \
+         Expected value but found T_END at character 6 [] null",
     );
 }
 

@@ -35,7 +35,8 @@ pub struct Vm {
 #[derive(Default)]
 pub struct Worker {
     pub settings: Settings,
-    pub id: usize,
+    /// Not known while init_by_lua runs.
+    pub id: Option<usize>,
     exiting: Cell<bool>,
     exit: Notify,
     parts: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
@@ -71,6 +72,7 @@ impl Vm {
         let host = Host::new().ok_or(VmError::NoMemory)?;
         let words = Box::<Words>::default();
         words.exiting.set(i32::from(worker.is_exiting()));
+        super::ctx::set_worker(worker);
         let body = prelude::load(&host, &words, worker).map_err(VmError::Prelude)?;
         Ok(Rc::new(Self {
             pool: RefCell::default(),
@@ -110,8 +112,13 @@ impl Vm {
 }
 
 impl Worker {
-    pub fn new(settings: Settings, id: usize) -> Rc<Self> {
+    pub fn new(settings: Settings, id: Option<usize>) -> Rc<Self> {
         Rc::new(Self { settings, id, ..Self::default() })
+    }
+
+    /// The answer of `ngx.worker.id()`: nothing while init_by_lua runs.
+    pub fn number(&self) -> Option<usize> {
+        self.id
     }
 
     pub fn is_exiting(&self) -> bool {

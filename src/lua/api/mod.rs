@@ -8,11 +8,17 @@ use super::raw::Op;
 use super::raw::ffi::Ffi;
 
 mod coroutine;
+pub mod encode;
+mod json;
+mod log;
 mod phase;
+mod re;
+mod semaphore;
 mod sleep;
 mod thread;
 mod time;
 pub mod timer;
+mod worker;
 
 /// One `ngx.*` topic.
 pub struct Topic {
@@ -27,5 +33,18 @@ impl Topic {
 }
 
 /// Every topic.
-pub const TOPICS: &[&Topic] =
-    &[&coroutine::TOPIC, &phase::TOPIC, &sleep::TOPIC, &thread::TOPIC, &time::TOPIC, &timer::TOPIC];
+#[rustfmt::skip]
+pub const TOPICS: &[&Topic] = &[
+    &coroutine::TOPIC,
+    &encode::TOPIC,
+    &json::TOPIC,
+    &log::TOPIC,
+    &phase::TOPIC,
+    &re::TOPIC,
+    &semaphore::TOPIC,
+    &sleep::TOPIC,
+    &thread::TOPIC,
+    &time::TOPIC,
+    &timer::TOPIC,
+    &worker::TOPIC,
+];

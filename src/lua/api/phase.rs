@@ -4,10 +4,11 @@ use std::ffi::c_int;
 
 use super::Topic;
 use crate::lua::phase::ANY;
-use crate::lua::raw::{Call, Op, Raise};
+use crate::lua::raw::{Call, Op, Raise, Val};
 
 pub const TOPIC: Topic = Topic::of(&[
     Op { name: "phase.word", phases: ANY, run: word },
+    Op { name: "phase.null", phases: ANY, run: |c| c.ret(Val::Null) },
     Op { name: "phase.context", phases: ANY, run: context },
 ]);
 

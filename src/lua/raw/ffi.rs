@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::panic::{UnwindSafe, catch_unwind};
 use std::ptr;
+use std::slice;
 
 use mlua::ffi as c;
 use mlua::lua_State;
@@ -28,6 +29,42 @@ pub struct FfiAddr(pub *const ());
 
 // SAFETY: the address of a function; calling it is another matter, left to the prelude.
 unsafe impl Sync for FfiAddr {}
+
+/// A pointer argument to read from. Only the prelude calls FFI functions, and it passes Lua strings
+/// and buffers with their true lengths.
+#[repr(transparent)]
+pub struct In<T>(*const T);
+
+/// A pointer argument to write to, by the same contract.
+#[repr(transparent)]
+pub struct Out<T>(*mut T);
+
+impl<T: Copy> In<T> {
+    pub fn slice(&self, len: usize) -> &[T] {
+        if self.0.is_null() || len == 0 {
+            return &[];
+        }
+        // SAFETY: by the contract of the type; the call holds the value on the Lua side.
+        unsafe { slice::from_raw_parts(self.0, len) }
+    }
+}
+
+impl<T: Copy> Out<T> {
+    #[allow(clippy::mut_from_ref)]
+    pub fn slice(&self, len: usize) -> &mut [T] {
+        if self.0.is_null() || len == 0 {
+            return &mut [];
+        }
+        // SAFETY: by the contract of the type; the buffer belongs to this call alone.
+        unsafe { slice::from_raw_parts_mut(self.0, len) }
+    }
+
+    pub fn set(&self, value: T) {
+        if let Some(first) = self.slice(1).first_mut() {
+            *first = value;
+        }
+    }
+}
 
 /// Words the prelude reads directly; its `ffi.cdef` must say the same.
 #[repr(C)]

@@ -26,6 +26,18 @@ pub(crate) fn caller_position(l: *mut lua_State) -> String {
     String::new()
 }
 
+/// `file:line: function(): ` of the caller, as `ngx.log` puts it in front of a message.
+pub fn caller(view: &View<'_>) -> String {
+    let frames = (1..MAX_LEVELS).map_while(|level| Frame::at(view.state(), level));
+    let Some(frame) = frames.into_iter().find(|f| !f.is_ours) else { return String::new() };
+    let source = frame.source.rsplit(['/', '\\']).next().unwrap_or_default();
+    let line = if frame.line > 0 { frame.line } else { frame.defined };
+    match frame.name {
+        Some(name) if frame.what == b'L' => format!("{source}:{line}: {name}(): "),
+        _ => format!("{source}:{line}: "),
+    }
+}
+
 /// The frames of one coroutine, each on a line of its own.
 pub fn frames(co: &Co) -> String {
     frames_of(co.state())

@@ -221,6 +221,32 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Pops a key and a value and sets them in the table at `table`, without metamethods.
+    pub fn set_raw(&self, table: c_int) {
+        if self.kind(table) == Kind::Table && self.kind(-2) != Kind::Nil {
+            // SAFETY: checked to be a table and the key not to be nil.
+            unsafe { c::lua_rawset(self.l, self.at(table)) };
+        }
+    }
+
+    /// Pushes item `key` of the table at `table`, without metamethods.
+    pub fn push_raw(&self, table: c_int, key: impl Push) {
+        self.push(key);
+        if self.kind(table) == Kind::Table {
+            // SAFETY: checked to be a table; rawget replaces the key.
+            unsafe { c::lua_rawget(self.l, self.at(table)) };
+        }
+    }
+
+    /// Gives the table on top the table at `index` as metatable.
+    pub fn set_metatable_from(&self, index: c_int) {
+        if self.kind(index) == Kind::Table && self.kind(-1) == Kind::Table {
+            self.push_copy(index);
+            // SAFETY: both are tables.
+            unsafe { c::lua_setmetatable(self.l, -2) };
+        }
+    }
+
     /// Drops the `n` values pushed last. The slices that borrow from them must be gone, which is
     /// why this is for values the caller pushed itself.
     pub fn drop_top(&self, n: c_int) {
@@ -244,6 +270,21 @@ impl<'a> View<'a> {
         } else {
             self.push(());
         }
+        let out = read(&View::new(self.l, self.base), top + 1);
+        // SAFETY: resets to the height before.
+        unsafe { c::lua_settop(self.l, self.base + top) };
+        out
+    }
+
+    /// The same with any key.
+    pub fn with_key<R>(
+        &self,
+        table: c_int,
+        key: impl Push,
+        read: impl FnOnce(&View<'_>, c_int) -> R,
+    ) -> R {
+        let top = self.len();
+        self.push_raw(table, key);
         let out = read(&View::new(self.l, self.base), top + 1);
         // SAFETY: resets to the height before.
         unsafe { c::lua_settop(self.l, self.base + top) };

@@ -1,0 +1,95 @@
+-- Escaping, arguments, base64, digests. What is no string is taken as tostring() has it, nil as "".
+local B = ...
+local N, ngx = B.N, B.ngx
+local type, tostring, error = type, tostring, error
+
+local function text(s)
+  if type(s) == "string" then
+    return s
+  end
+  return s and tostring(s) or ""
+end
+
+local escape_uri = N["encode.escape_uri"]
+
+function ngx.escape_uri(s, kind)
+  if kind ~= nil then
+    if type(kind) ~= "number" then
+      error('"type" is not a number', 2)
+    end
+    if kind < 0 or kind > 6 then
+      error('"type" ' .. kind .. " out of range", 2)
+    end
+  end
+  return escape_uri(text(s), kind)
+end
+
+for _, name in ipairs { "unescape_uri", "md5", "md5_bin", "sha1_bin" } do
+  local native = N["encode." .. name]
+  ngx[name] = function(s)
+    return native(text(s))
+  end
+end
+
+local crc32 = N["encode.crc32"]
+
+function ngx.crc32_short(s)
+  return crc32(text(s))
+end
+
+ngx.crc32_long = ngx.crc32_short
+
+local encode_base64 = N["encode.encode_base64"]
+
+function ngx.encode_base64(s, no_padding)
+  if no_padding and no_padding ~= true then
+    error("bad no_padding: boolean expected, got " .. type(no_padding), 2)
+  end
+  return encode_base64(text(s), no_padding)
+end
+
+for _, name in ipairs { "decode_base64", "decode_base64mime" } do
+  local native = N["encode." .. name]
+  ngx[name] = function(s)
+    if type(s) ~= "string" then
+      error("string argument only", 2)
+    end
+    return native(s)
+  end
+end
+
+ngx.encode_args = N["encode.encode_args"]
+ngx.hmac_sha1 = N["encode.hmac_sha1"]
+ngx.quote_sql_str = N["encode.quote_sql_str"]
+
+local decode_args = N["encode.decode_args"]
+
+function ngx.decode_args(s, max)
+  if type(s) ~= "string" and type(s) ~= "number" then
+    return error("bad argument #1 to 'decode_args' (string expected, got "
+      .. (s == nil and "nil" or type(s)) .. ")", 2)
+  end
+  return decode_args(s, max)
+end
+
+local base64 = {}
+
+function base64.encode_base64url(s)
+  if type(s) ~= "string" then
+    return nil, "must provide a string"
+  end
+  return (encode_base64(s, true):gsub("[+/]", { ["+"] = "-", ["/"] = "_" }))
+end
+
+function base64.decode_base64url(s)
+  if type(s) ~= "string" then
+    return nil, "must provide a string"
+  end
+  local plain = N["encode.decode_base64url"](s)
+  if not plain then
+    return nil, "invalid input"
+  end
+  return plain
+end
+
+B.module("ngx.base64", base64)

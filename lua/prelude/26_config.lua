@@ -1,0 +1,39 @@
+-- ngx.config, ngx.worker
+local B = ...
+local N, S, ngx = B.N, B.S, B.ngx
+local config, worker = ngx.config, ngx.worker
+
+config.subsystem = "http"
+config.debug = B.config.debug
+config.is_console = false
+config.nginx_version = 1029004
+config.ngx_lua_version = 10032
+
+function config.prefix()
+  return B.config.prefix
+end
+
+function config.nginx_configure()
+  return B.config.configure or ""
+end
+
+worker.id = N["worker.id"]
+worker.pid = N["worker.pid"]
+worker.count = N["worker.count"]
+
+function worker.exiting()
+  return S.exiting ~= 0
+end
+
+-- Workers are threads of one process.
+function worker.pids()
+  local phase = ngx.get_phase()
+  if phase == "init" or phase == "init_worker" then
+    return nil, "API disabled in the current context"
+  end
+  local pids = {}
+  for i = 1, worker.count() do
+    pids[i] = worker.pid()
+  end
+  return pids
+end
