@@ -58,6 +58,7 @@ const BORDERS: &[(&str, &[&str])] = &[
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/base/regex.rs", "PCRE2's C interface"),
     ("src/base/tz.rs", "the C library\'s time zone rules"),
+    ("src/lua/raw/", "LuaJIT's C interface"),
     ("src/net/fd.rs", "descriptors: passing, adopting, socket options"),
     ("src/net/lookup.rs", "getaddrinfo with AI_ADDRCONFIG"),
     ("src/process/sys.rs", "fork, signals, users, limits, process title"),
