@@ -1,0 +1,166 @@
+//! Rows of http that tune what is done differently here: read, checked, without effect.
+//!
+//! ```text
+//!  sendfile on;                      value checked, once a block
+//!  server_names_hash_bucket_size 64; the same
+//! ```
+
+use bstr::BString;
+
+use crate::base::units;
+use crate::conf::row::{HTTP, HTTP_LEVELS, IF_LOCATION, Row, SERVER, Set, args, at_least, row};
+use crate::conf::{Builder, Diag, Directive, Part};
+
+/// Directives without an effect.
+pub const ROWS: &[Row] = &[
+    // Sizes of hash tables: ours grow by themselves.
+    one("variables_hash_max_size", HTTP, number),
+    one("variables_hash_bucket_size", HTTP, number),
+    one("server_names_hash_max_size", HTTP, number),
+    one("server_names_hash_bucket_size", HTTP, number),
+    one("map_hash_max_size", HTTP, number),
+    one("map_hash_bucket_size", HTTP, number),
+    one("types_hash_max_size", HTTP_LEVELS, number),
+    one("types_hash_bucket_size", HTTP_LEVELS, number),
+    one("proxy_headers_hash_max_size", HTTP_LEVELS, number),
+    one("proxy_headers_hash_bucket_size", HTTP_LEVELS, number),
+    // Memory pools: there are none.
+    one("connection_pool_size", HTTP | SERVER, size),
+    one("request_pool_size", HTTP | SERVER, size),
+    row("output_buffers", HTTP_LEVELS, args(2, 2), buffers),
+    // How files are read and sockets written.
+    one("sendfile", HTTP_LEVELS | IF_LOCATION, flag),
+    one("sendfile_max_chunk", HTTP_LEVELS, size),
+    one("tcp_nopush", HTTP_LEVELS, flag),
+    one("send_lowat", HTTP_LEVELS, size),
+    one("proxy_send_lowat", HTTP_LEVELS, size),
+    one("aio", HTTP_LEVELS, aio),
+    one("aio_write", HTTP_LEVELS, flag),
+    one("read_ahead", HTTP_LEVELS, size),
+    one("directio", HTTP_LEVELS, directio),
+    one("directio_alignment", HTTP_LEVELS, offset),
+    one("reset_timedout_connection", HTTP_LEVELS, flag),
+    // Caches of open files: each request looks afresh.
+    row("open_file_cache", HTTP_LEVELS, args(1, 2), open_file_cache),
+    one("open_file_cache_valid", HTTP_LEVELS, seconds),
+    one("open_file_cache_min_uses", HTTP_LEVELS, number),
+    one("open_file_cache_errors", HTTP_LEVELS, flag),
+    one("open_file_cache_events", HTTP_LEVELS, flag),
+    row("open_log_file_cache", HTTP_LEVELS, args(1, 4), open_log_file_cache),
+    // Workarounds for browsers nobody has any more.
+    one("msie_refresh", HTTP_LEVELS, flag),
+    row("keepalive_disable", HTTP_LEVELS, at_least(1), keepalive_disable),
+];
+
+/// The names seen in one block: each may stand there once.
+#[derive(Default)]
+struct Accepted(Vec<BString>);
+
+impl Part for Accepted {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+const fn one(name: &'static str, contexts: u32, set: Set) -> Row {
+    row(name, contexts, args(1, 1), set)
+}
+
+/// Takes the directive once a block if its value can be read.
+fn accept<T>(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    value: impl FnOnce(&Directive) -> Result<T, Diag>,
+) -> Result<(), Diag> {
+    let seen = &mut b.part::<Accepted>().0;
+    if seen.iter().any(|name| name == d.name()) {
+        return Err(d.wrong("is duplicate"));
+    }
+    seen.push(d.name().to_owned());
+    value(d).map(drop)
+}
+
+fn flag(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.flag(1))
+}
+
+fn number(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.number(1))
+}
+
+fn size(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.size(1))
+}
+
+fn offset(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.offset(1))
+}
+
+fn seconds(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.sec(1))
+}
+
+fn buffers(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| d.buffers_slot(&mut None))
+}
+
+fn aio(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| match d.arg(1).as_ref() {
+        b"on" | b"off" | b"threads" => Ok(()),
+        pool if pool.starts_with(b"threads=") => Ok(()),
+        _ => Err(d.wrong("invalid value")),
+    })
+}
+
+fn directio(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| if d.arg(1) == "off" { Ok(0) } else { d.offset(1) })
+}
+
+fn open_file_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| cache_parameters(d, &["inactive="], &[], "the \"max\""))
+}
+
+fn open_log_file_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |d| cache_parameters(d, &["inactive=", "valid="], &["min_uses="], "\"max\""))
+}
+
+/// `off`, or `max=N` with times and other numbers.
+fn cache_parameters(
+    d: &Directive,
+    times: &[&str],
+    numbers: &[&str],
+    needed: &str,
+) -> Result<(), Diag> {
+    let name = d.name();
+    let (mut off, mut max) = (false, false);
+    for (index, word) in (1..).zip(d.args()) {
+        let text = word.text.as_slice();
+        let after = |keys: &[&str]| keys.iter().find_map(|key| text.strip_prefix(key.as_bytes()));
+        let positive = |value: &[u8]| units::parse_number(value).is_some_and(|number| number > 0);
+        let known = match text {
+            b"off" => {
+                off = true;
+                true
+            }
+            _ if text.starts_with(b"max=") => {
+                max = true;
+                after(&["max="]).is_some_and(positive)
+            }
+            _ => {
+                after(times).is_some_and(|value| units::parse_sec(value).is_some())
+                    || after(numbers).is_some_and(positive)
+            }
+        };
+        if !known {
+            let text = format!("invalid \"{name}\" parameter \"{}\"", word.text);
+            return Err(d.wrong_arg(index, text));
+        }
+    }
+    if off || max {
+        return Ok(());
+    }
+    Err(Diag::emerg(format!("\"{name}\" must have {needed} parameter")))
+}
+
+fn keepalive_disable(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    b.mask(d, &[("none", 1), ("msie6", 2), ("safari", 4)])?;
+    accept(b, d, |_| Ok(()))
+}
