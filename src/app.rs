@@ -84,6 +84,7 @@ const ROWS: &[&[Row]] = &[
     errorlog::ROWS,
     upstream::conf::ROWS,
     http::conf::ROWS,
+    http::conf_accepted::ROWS,
     http::server_conf::ROWS,
 ];
 

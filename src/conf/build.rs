@@ -30,7 +30,7 @@ pub fn build(
     main: Scope,
     checks: &[Check],
 ) -> (Scope, Vec<Diag>) {
-    let mut builder = Builder::new(table, dirs, &parsed.sources);
+    let mut builder = Builder::new(table, dirs, parsed);
     builder.frames[0].scope = main;
     builder.run(&parsed.items);
     builder.outside();
@@ -54,17 +54,30 @@ pub struct Builder<'a> {
     table: &'a Table,
     dirs: &'a Dirs,
     sources: &'a Sources,
+    items: &'a [Directive],
     frames: Vec<Frame>,
     diags: Vec<(u32, Diag)>,
     at: Option<Position>,
     span: Option<Span>,
+    /// What the block being set up opens, and whether its inside has been processed.
     opens: Contexts,
+    entered: bool,
 }
 
 impl<'a> Builder<'a> {
-    fn new(table: &'a Table, dirs: &'a Dirs, sources: &'a Sources) -> Self {
-        let frames = vec![Frame { context: MAIN, block: "main".into(), scope: Scope::new() }];
-        Self { table, dirs, sources, frames, diags: Vec::new(), at: None, span: None, opens: 0 }
+    fn new(table: &'a Table, dirs: &'a Dirs, parsed: &'a Parsed) -> Self {
+        Self {
+            table,
+            dirs,
+            sources: &parsed.sources,
+            items: &parsed.items,
+            frames: vec![Frame { context: MAIN, block: "main".into(), scope: Scope::new() }],
+            diags: Vec::new(),
+            at: None,
+            span: None,
+            opens: 0,
+            entered: false,
+        }
     }
 
     /// The settings of one feature in the innermost block.
@@ -99,6 +112,21 @@ impl<'a> Builder<'a> {
         self.frames.iter().any(|frame| frame.context & contexts != 0)
     }
 
+    /// Whether everything between a directive's braces is right, once it has been processed.
+    /// What is missing there may otherwise be missing because of a mistake already reported.
+    pub fn is_clean(&self, d: &Directive) -> bool {
+        let Body::Block(block) = &d.body else { return true };
+        let inside = d.at.order..=block.close.order;
+        let wrong = |(order, diag): &(u32, Diag)| diag.is_error() && inside.contains(order);
+        !block.broken && !self.diags.iter().any(wrong)
+    }
+
+    /// Whether a directive of this name stands on the main level, even if something is wrong
+    /// with it.
+    pub fn stands_in_main(&self, name: &str) -> bool {
+        self.items.iter().any(|d| d.name() == name)
+    }
+
     /// Processes the directives between the braces with `scope` as the innermost one and hands it
     /// back filled. What is wrong inside has been reported when this returns.
     pub fn block(&mut self, d: &Directive, scope: Scope) -> Scope {
@@ -106,6 +134,7 @@ impl<'a> Builder<'a> {
         self.frames.push(Frame { context: self.opens, block, scope });
         self.run(d.children());
         self.leave(d);
+        self.entered = true;
         self.frames.pop().map(|frame| frame.scope).unwrap_or_default()
     }
 
@@ -190,23 +219,29 @@ impl<'a> Builder<'a> {
         let opens = self.opens;
         for d in items {
             self.enter(d);
-            let done = self.check(d).and_then(|row| {
-                if let Shape::Block { opens } = row.shape {
-                    self.opens = opens;
-                }
-                if let Body::Lua(lua) = &d.body {
-                    // lua-nginx-module has read the whole block when it complains.
-                    self.at = Some(lua.close);
-                }
-                (row.set)(self, d)
-            });
+            self.entered = false;
+            let done = self.check(d).and_then(|row| self.set(row, d));
             if let Err(diag) = done {
-                let diag = self.with_semicolon_hint(diag, d);
-                self.report(diag);
-                self.look_inside(d);
+                self.complain(d, diag);
+                if !self.entered {
+                    self.look_inside(d);
+                }
             }
         }
         self.opens = opens;
+    }
+
+    fn set(&mut self, row: Row, d: &Directive) -> Result<(), Diag> {
+        if let Shape::Block { opens } = row.shape {
+            self.opens = opens;
+        }
+        match &d.body {
+            Body::Broken => return Ok(()),
+            // lua-nginx-module has read the whole block when it complains.
+            Body::Lua(lua) => self.at = Some(lua.close),
+            _ => {}
+        }
+        (row.set)(self, d)
     }
 
     /// Where the reader stands in no file at all: complaints have no place.
@@ -236,8 +271,9 @@ impl<'a> Builder<'a> {
             return Err(if rows.is_empty() { self.unknown(d) } else { self.misplaced(d, rows) });
         };
         match (row.shape, &d.body) {
-            (Shape::Simple, Body::Block(_) | Body::Lua(_)) => {
-                Err(Diag::emerg(format!("directive \"{name}\" is not terminated by \";\"")))
+            (Shape::Simple, Body::Block(_)) => Err(not_terminated(d)),
+            (Shape::Simple, Body::Lua(_) | Body::Broken) => {
+                Err(not_terminated(d).hint(format!("Lua between braces is \"{name}_block\"")))
             }
             (Shape::Block { .. } | Shape::Raw | Shape::Lua, Body::None) => {
                 Err(Diag::emerg(format!("directive \"{name}\" has no opening \"{{\"")))
@@ -247,34 +283,31 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Checks the inside of a block that stands in the wrong place, as far as rows alone tell.
+    /// Checks the inside of a block that could not be entered, as far as rows alone tell.
     fn look_inside(&mut self, d: &Directive) {
-        let rows = self.table.rows(d.name());
-        let misplaced = rows.iter().all(|row| row.contexts & self.context() == 0);
-        let opens = rows.iter().find_map(|row| match row.shape {
-            Shape::Block { opens } => Some(opens),
-            _ => None,
-        });
-        if let Some(context) = opens.filter(|_| misplaced) {
-            self.check_only(d, context);
+        let name = d.name();
+        let here = self.table.row_in(name, self.context());
+        let row = here.or_else(|| self.table.rows(name).first().copied());
+        if let Some(Row { shape: Shape::Block { opens }, .. }) = row {
+            self.frames.push(Frame {
+                context: opens,
+                block: name.to_string(),
+                scope: Scope::new(),
+            });
+            for child in d.children() {
+                self.enter(child);
+                if let Err(diag) = self.check(child) {
+                    self.complain(child, diag);
+                }
+                self.look_inside(child);
+            }
+            self.frames.pop();
         }
     }
 
-    fn check_only(&mut self, d: &Directive, context: Contexts) {
-        self.frames.push(Frame { context, block: d.name().to_string(), scope: Scope::new() });
-        for child in d.children() {
-            self.enter(child);
-            match self.check(child) {
-                Ok(Row { shape: Shape::Block { opens }, .. }) => self.check_only(child, opens),
-                Ok(_) => {}
-                Err(diag) => {
-                    let diag = self.with_semicolon_hint(diag, child);
-                    self.report(diag);
-                    self.look_inside(child);
-                }
-            }
-        }
-        self.frames.pop();
+    fn complain(&mut self, d: &Directive, diag: Diag) {
+        let diag = self.with_semicolon_hint(diag, d);
+        self.report(diag);
     }
 
     fn unknown(&self, d: &Directive) -> Diag {
@@ -329,6 +362,10 @@ pub struct Dirs {
     pub prefix: PathBuf,
     /// The folder of the main configuration file, where `include` starts.
     pub conf: PathBuf,
+}
+
+fn not_terminated(d: &Directive) -> Diag {
+    Diag::emerg(format!("directive \"{}\" is not terminated by \";\"", d.name()))
 }
 
 struct Frame {

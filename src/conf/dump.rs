@@ -45,6 +45,7 @@ fn write_items(out: &mut String, items: &[Directive], depth: usize) {
         let _ = write!(out, "{pad}{}", words.join(" "));
         match &d.body {
             Body::None => out.push_str(";\n"),
+            Body::Broken => out.push_str(" { ?\n"),
             Body::Lua(lua) => {
                 let _ = writeln!(out, " {{ lua {:?} }}", lua.text);
             }

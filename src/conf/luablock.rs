@@ -26,9 +26,10 @@ pub struct Unclosed {
     pub at: usize,
 }
 
-/// Whether a directive of this name holds Lua between its braces.
+/// Whether a directive of this name holds Lua between its braces. Where `_block` was forgotten it
+/// is Lua all the same, which keeps that mistake a single one.
 pub fn holds_lua(name: &[u8]) -> bool {
-    name.ends_with(b"_by_lua_block")
+    name.ends_with(b"_by_lua_block") || name.ends_with(b"_by_lua")
 }
 
 /// Reads a body from behind its opening brace.

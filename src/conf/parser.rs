@@ -254,7 +254,7 @@ impl Parser<'_> {
             indent: first.and_then(|word| lexer.indent_at(word.span.start as usize)),
         };
         if luablock::holds_lua(&opener.name) {
-            return Some(Body::Lua(self.lua(lexer, &opener, at)));
+            return Some(self.lua(lexer, &opener, at));
         }
         if self.depth >= DEEPEST {
             self.report(Diag::emerg("too many nested blocks").at(at.place).span(lexer.last_byte()));
@@ -262,6 +262,7 @@ impl Parser<'_> {
             return None;
         }
         let mut items = Vec::new();
+        let complaints = self.diags.len();
         self.depth += 1;
         let stop = self.list(lexer, &mut items);
         self.depth -= 1;
@@ -269,7 +270,8 @@ impl Parser<'_> {
             Stop::Eof => self.expected_close(lexer, opener),
             Stop::Close => self.compare_indents(lexer, opener),
         }
-        Some(Body::Block(Block { items, close: self.position(lexer.place()) }))
+        let broken = self.diags.len() > complaints;
+        Some(Body::Block(Block { items, broken, close: self.position(lexer.place()) }))
     }
 
     /// A brace that stands further left or right than its block tells where one is missing.
@@ -294,25 +296,24 @@ impl Parser<'_> {
         )));
     }
 
-    fn lua(&mut self, lexer: &mut Lexer<'_>, opener: &Opener, at: Position) -> LuaBlock {
+    fn lua(&mut self, lexer: &mut Lexer<'_>, opener: &Opener, at: Position) -> Body {
         let rest = lexer.rest();
         let start_line = at.place.line;
-        let (text, len) = match luablock::read(rest) {
-            Ok(body) => (body.lua, body.len),
-            Err(unclosed) => {
-                let span = lexer.ahead(unclosed.at);
-                let place = Place { line: span.line, ..at.place };
-                let diag = Diag::emerg(unclosed.text).at(place).span(span);
-                self.report(
-                    diag.hint(format!("the \"{}\" of line {start_line} has no end", opener.name)),
-                );
-                let end = closing_line(rest, opener.indent.unwrap_or_default());
-                self.file.ended |= end.is_none();
-                (&b""[..], end.unwrap_or(rest.len()))
+        let unclosed = match luablock::read(rest) {
+            Ok(body) => {
+                lexer.skip(body.len);
+                let close = self.position(lexer.place());
+                return Body::Lua(LuaBlock { text: body.lua.into(), start_line, close });
             }
+            Err(unclosed) => unclosed,
         };
-        lexer.skip(len);
-        LuaBlock { text: text.into(), start_line, close: self.position(lexer.place()) }
+        let span = lexer.ahead(unclosed.at);
+        let diag = Diag::emerg(unclosed.text).at(Place { line: span.line, ..at.place }).span(span);
+        self.report(diag.hint(format!("\"{}\" of line {start_line} has no end", opener.name)));
+        let end = closing_line(rest, opener.indent.unwrap_or_default());
+        self.file.ended |= end.is_none();
+        lexer.skip(end.unwrap_or(rest.len()));
+        Body::Broken
     }
 
     fn position(&mut self, place: Place) -> Position {

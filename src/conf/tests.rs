@@ -263,7 +263,6 @@ fn lua_goes_on_after_a_mistake() {
         &[
             "Lua code block missing the closing long bracket \"]]\", the inlined Lua code may be \
              too long in /c/nginx.conf:5",
-            "invalid location config: no runnable Lua code in /c/nginx.conf:6",
             "unexpected \"}\" in /c/nginx.conf:9",
         ],
     );

@@ -93,12 +93,16 @@ pub enum Body {
     Block(Block),
     /// `{ … }` with Lua inside.
     Lua(LuaBlock),
+    /// Lua without an end: the complaint has been made.
+    Broken,
 }
 
 /// Directives between braces.
 #[derive(Clone, Debug)]
 pub struct Block {
     pub items: Vec<Directive>,
+    /// Whether something inside could not be read.
+    pub broken: bool,
     /// Where the closing brace stands.
     pub close: Position,
 }

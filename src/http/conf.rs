@@ -195,7 +195,7 @@ fn location_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let locations = &mut b.part::<LocationDrafts>().locations;
     let same = |known: &LocationDraft| known.name == name && same_kind(&known.kind, &kind);
     if !matches!(kind, LocationKind::Regex(_)) && locations.iter().any(same) {
-        return Err(Diag::emerg(format!("duplicate location \"{name}\"")));
+        return Err(Diag::emerg(format!("duplicate location \"{name}\"")).at(d.at.place));
     }
     locations.push(LocationDraft { name: name.into(), kind, scope });
     Ok(())

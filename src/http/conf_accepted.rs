@@ -5,7 +5,7 @@
 //!  server_names_hash_bucket_size 64; the same
 //! ```
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use crate::base::units;
 use crate::conf::row::{HTTP, HTTP_LEVELS, IF_LOCATION, Row, SERVER, Set, args, at_least, row};
@@ -103,7 +103,7 @@ fn buffers(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 }
 
 fn aio(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    accept(b, d, |d| match d.arg(1).as_ref() {
+    accept(b, d, |d| match d.arg(1).as_bytes() {
         b"on" | b"off" | b"threads" => Ok(()),
         pool if pool.starts_with(b"threads=") => Ok(()),
         _ => Err(d.wrong("invalid value")),

@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod conf;
+pub mod conf_accepted;
 pub mod core;
 pub mod location;
 pub mod mime;

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::sys::{self, Identity};
+use crate::base::units;
 use crate::conf::row::{EVENTS, MAIN, args, at_least, block, flag, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, Row, Scope, Severity};
 
@@ -100,7 +101,10 @@ pub const ROWS: &[Row] = &[
     row("thread_pool", MAIN, args(2, 3), |_, _| Ok(())),
     block("events", MAIN, take(0), EVENTS, set_events),
     row("worker_connections", EVENTS, take(1), |b, d| {
-        d.number_slot(&mut events(b).worker_connections)
+        d.once(&mut events(b).worker_connections, |d| {
+            let text = || format!("invalid number \"{}\"", d.arg(1));
+            units::parse_number(d.arg(1)).ok_or_else(|| d.wrong_arg(1, text()))
+        })
     }),
     // nginx's old name of the same.
     row("use", EVENTS, take(1), |b, d| {
@@ -124,10 +128,10 @@ pub const ROWS: &[Row] = &[
 
 /// Checks what can be checked only when the whole configuration was read.
 pub fn finish(b: &mut Builder<'_>) -> Result<(), Diag> {
-    match main(b).events {
-        Some(_) => Ok(()),
-        None => Err(Diag::emerg("no \"events\" section in configuration")),
+    if main(b).events.is_some() || b.stands_in_main("events") {
+        return Ok(());
     }
+    Err(Diag::emerg("no \"events\" section in configuration"))
 }
 
 fn main<'b>(b: &'b mut Builder<'_>) -> &'b mut ProcessConf {
@@ -188,6 +192,9 @@ fn find_user(name: &[u8]) -> Result<Identity, ()> {
 }
 
 fn load_module(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    if main(b).events.is_some() {
+        return Err(d.wrong("is specified too late"));
+    }
     let file = d.arg(1).rsplit_str("/").next().unwrap_or_default();
     let name = file.strip_suffix(b".so").unwrap_or(file).as_bstr();
     if BUILT_IN.contains(&name.as_bytes()) {

@@ -116,8 +116,11 @@ fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let declared = b.main::<UpstreamConf>().groups.declare(d.arg(1), Some(d.at.place));
     let mut scope = b.block(d, Scope::new());
     let draft = std::mem::take(scope.part_mut::<Draft>());
-    let group = declared.map_err(complaint)?;
+    let group = declared.map_err(|error| complaint(error).at(d.at.place))?;
     if draft.servers.is_empty() {
+        if !b.is_clean(d) {
+            return Ok(());
+        }
         return Err(Diag::emerg("no servers are inside upstream"));
     }
     let only_backups = draft.servers.iter().all(|s| s.backup);
