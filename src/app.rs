@@ -98,7 +98,7 @@ const FILTERS: &[&dyn http::Filter] = &[];
 const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS];
 
 /// What is looked at when the whole configuration was read.
-const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish];
+const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish, upstream::conf::finish];
 
 fn load(start: &Start, generation: u64) -> Result<Cycle, LoadFailed> {
     let (cycle, sources, diags) = read(start, generation);

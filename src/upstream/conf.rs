@@ -63,7 +63,7 @@ pub fn mention(b: &mut Builder<'_>, d: &Directive, url: &Url) -> Result<Arc<Grou
 }
 
 /// Gives every group that no `upstream {}` described its servers. Called when all files are read.
-pub fn finish(b: &mut Builder<'_>) {
+pub fn finish(b: &mut Builder<'_>) -> Result<(), Diag> {
     let mut bad = Vec::new();
     for entry in b.main::<UpstreamConf>().groups.unfilled() {
         let body = match &entry.addr {
@@ -80,6 +80,7 @@ pub fn finish(b: &mut Builder<'_>) {
         }
     }
     bad.into_iter().for_each(|diag| b.report(diag));
+    Ok(())
 }
 
 /// What the rows of one `upstream {}` collect.
@@ -282,3 +283,6 @@ const ALL: Refused = &[];
 const NO_BACKUP: Refused = &["backup"];
 /// Eight pages, as nginx asks of every shared zone.
 const ZONE_LEAST_BYTES: usize = 8 * 4096;
+
+#[cfg(test)]
+mod tests;

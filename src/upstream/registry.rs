@@ -93,9 +93,9 @@ impl Groups {
         Ok(group)
     }
 
-    /// The groups that have no servers yet, with what their first mention said of them.
+    /// The implicit groups that have no servers yet, with what their first mention said of them.
     pub(super) fn unfilled(&self) -> impl Iterator<Item = &Entry> {
-        self.list.iter().filter(|e| !e.group.is_filled())
+        self.list.iter().filter(|e| !e.explicit && !e.group.is_filled())
     }
 
     /// Makes this configuration's groups the live ones: peers that were live before keep their
