@@ -144,8 +144,14 @@ fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 }
 
 fn set_server(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let refused = b.part::<Draft>().refused;
     let mut server = Server::new(d.arg(1).to_owned(), Vec::new());
+    let done = read_server(&mut server, b.part::<Draft>().refused, d);
+    // A wrong server still counts, so that "no servers are inside" does not come on top.
+    b.part::<Draft>().servers.push(server);
+    done
+}
+
+fn read_server(server: &mut Server, refused: Refused, d: &Directive) -> Result<(), Diag> {
     for (index, word) in d.words.iter().enumerate().skip(2) {
         let (key, value) = match word.text.find_byte(b'=') {
             Some(at) => word.text.split_at(at + 1),
@@ -155,18 +161,11 @@ fn set_server(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             let text = format!("balancing method does not support parameter \"{}\"", word.text);
             return Err(d.wrong_arg(index, text));
         }
-        set_parameter(&mut server, key, value).ok_or_else(|| d.bad_param(index))?;
+        set_parameter(server, key, value).ok_or_else(|| d.bad_param(index))?;
     }
     let want = Want { default_port: 80, ..Want::default() };
-    match Url::parse(d.arg(1), &want) {
-        Ok(url) => server.addrs = url.addrs,
-        Err(e) => {
-            // The server still counts, so that "no servers are inside" does not come on top.
-            b.part::<Draft>().servers.push(server);
-            return Err(d.wrong_arg(1, format!("{e} in upstream \"{}\"", d.arg(1))));
-        }
-    }
-    b.part::<Draft>().servers.push(server);
+    let text = |e| d.wrong_arg(1, format!("{e} in upstream \"{}\"", d.arg(1)));
+    server.addrs = Url::parse(d.arg(1), &want).map_err(text)?.addrs;
     Ok(())
 }
 
