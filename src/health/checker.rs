@@ -25,7 +25,7 @@ use super::machine::Transition;
 use super::outcome::Outcome;
 use super::probe::{self, http_req};
 use super::spec::{CheckSpec, ProbeSpec};
-use super::store::Mirror;
+use super::store::{Mirror, Table};
 use super::target::Target;
 use crate::base::clock;
 use crate::base::log::Chain;
@@ -54,7 +54,7 @@ pub(super) struct Setting {
 /// What a running check is told.
 pub(super) enum Order {
     /// A newer configuration asked for the same check.
-    Rebind(Setting),
+    Rebind(Setting, Option<Arc<dyn Table>>),
     /// Tell when a round has ended.
     AfterRound(oneshot::Sender<()>),
     Stop,
@@ -201,8 +201,11 @@ impl Checker {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Rebind(setting) => {
+            Order::Rebind(setting, table) => {
                 self.setting = setting;
+                if let (Some(mirror), Some(table)) = (&mut self.mirror, table) {
+                    mirror.move_to(table);
+                }
                 self.follow();
                 self.restart_if_flushed();
             }

@@ -45,6 +45,11 @@ pub struct Attach {
 }
 
 impl Engine {
+    /// The engine, if anything asked for a check yet.
+    pub fn running() -> Option<Arc<Self>> {
+        ENGINE.get().cloned()
+    }
+
     /// Asks for a check; it runs at least until the lease is dropped.
     pub fn attach(self: &Arc<Self>, ask: Attach) -> Lease {
         let mut register = self.register();
@@ -54,7 +59,7 @@ impl Engine {
             Some(check) => {
                 if check.users.iter().all(|u| *u < generation) {
                     let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug };
-                    let _ = check.orders.send(Order::Rebind(setting));
+                    let _ = check.orders.send(Order::Rebind(setting, ask.table));
                 }
                 check.users.push(generation);
                 (check.id, check.orders.clone())

@@ -18,6 +18,7 @@ use bstr::{BString, ByteSlice};
 
 use super::core::{Core, Watch};
 use super::dialect::openresty::{self as words, Voice};
+use crate::shdict::{Dict, Incr, Item, Store, Value};
 
 /// What the mirror needs from a shared dictionary.
 pub trait Table: Send + Sync {
@@ -30,6 +31,42 @@ pub trait Table: Send + Sync {
     fn remove(&self, key: &[u8]);
     /// Adds to a number, which is created at `init` first.
     fn incr(&self, key: &[u8], by: f64, init: f64) -> Result<f64, String>;
+}
+
+impl Table for Dict {
+    fn number(&self, key: &[u8]) -> Option<f64> {
+        self.with(key, |found| match found {
+            Ok(Some(Item { value: Value::Number(n), .. })) => Some(n),
+            _ => None,
+        })
+    }
+
+    fn is_true(&self, key: &[u8]) -> bool {
+        self.with(key, |found| match found {
+            Ok(Some(item)) => item.value != Value::Bool(false),
+            // Lua finds an error here, and no value.
+            Ok(None) | Err(_) => false,
+        })
+    }
+
+    fn set_number(&self, key: &[u8], value: f64) -> Result<(), String> {
+        self.set(key, Value::Number(value)).map_err(|e| e.to_string())
+    }
+
+    fn set_true(&self, key: &[u8], ttl: Option<Duration>) -> Result<(), String> {
+        let ttl_ms = ttl.map_or(0, |t| t.as_millis() as i64);
+        let done = self.store(Store::Set, key, Some(Value::Bool(true)), ttl_ms, 0);
+        done.result.map_err(|e| e.to_string())
+    }
+
+    fn remove(&self, key: &[u8]) {
+        self.delete(key);
+    }
+
+    fn incr(&self, key: &[u8], by: f64, init: f64) -> Result<f64, String> {
+        let incr = Incr { by, init: Some((init, 0)) };
+        Dict::incr(self, key, incr).result.map_err(|e| e.to_string())
+    }
 }
 
 /// The mirror of one check.
@@ -130,6 +167,11 @@ impl Mirror {
                 let (ok, nok) = w.machine.counts();
                 (ok > 0 && less("ok:", w, ok)) || (nok > 0 && less("nok:", w, nok))
             })
+    }
+
+    /// Goes on in the dictionary of a newer configuration.
+    pub(super) fn move_to(&mut self, table: Arc<dyn Table>) {
+        self.table = table;
     }
 
     /// Begins anew with version 0, as a worker that has just started.

@@ -26,6 +26,7 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         ("package_cpath".into(), text(&settings.package_cpath)),
         ("prefix".into(), settings.prefix.clone().into()),
         ("debug".into(), settings.is_debug.into()),
+        ("library".into(), Val::Map(library().collect())),
     ]);
     let config = host.build(|view| _ = view.push(config));
     let body = run(host, "00_body", &[&marks])?;
@@ -34,6 +35,11 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         run(host, name, &[&base])?;
     }
     Ok(body)
+}
+
+/// Modules by name, compiled when they are asked for.
+fn library() -> impl Iterator<Item = (Val, Val)> {
+    LIBRARY.iter().map(|(name, code)| (Val::Text(name), Val::Text(code)))
 }
 
 fn run(host: &Rc<Host>, name: &str, args: &[&Func]) -> Result<Func, String> {
@@ -66,7 +72,15 @@ const FILES: &[(&str, &str)] = files!(
     "28_re"
     "29_table"
     "30_consts"
+    "70_upstream"
+    "71_library"
     "90_cjson"
     "95_resty_core"
     "99_seal"
 );
+
+/// Names and texts of `lua/resty`: what users may have a copy of their own of.
+const LIBRARY: &[(&str, &str)] = &[(
+    "resty.upstream.healthcheck",
+    include_str!("../../lua/resty/upstream/healthcheck.lua"),
+)];

@@ -5,6 +5,7 @@
 //!   start:   Groups::go_live() ── same names adopt peer states ──▶ live()
 //! ```
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -51,13 +52,13 @@ impl Groups {
             if e.explicit {
                 return Err(GroupError::Duplicate(host.to_owned()));
             }
+            e.explicit = true;
             if !e.no_port {
                 let (name, port) = (host.to_owned(), e.group.port());
                 return Err(GroupError::DeclaredPort(name, port, e.place));
             }
             // The earlier mention filled in its scheme's default port; a block has none.
             e.group.drop_port();
-            e.explicit = true;
             e.place = place;
             return Ok(e.group.clone());
         }
@@ -118,6 +119,20 @@ impl Groups {
 /// The groups of the configuration that started last.
 pub fn live() -> Arc<Groups> {
     LIVE.load_full().unwrap_or_default()
+}
+
+/// The group a request is being passed to, if any; kept in the request by who passes it.
+#[derive(Default)]
+pub struct Current(RefCell<Option<Arc<Group>>>);
+
+impl Current {
+    pub fn set(&self, group: Arc<Group>) {
+        self.0.replace(Some(group));
+    }
+
+    pub fn group(&self) -> Option<Arc<Group>> {
+        self.0.borrow().clone()
+    }
 }
 
 /// How `proxy_pass` and its kind name a group.

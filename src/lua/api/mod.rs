@@ -18,6 +18,8 @@ mod sleep;
 mod thread;
 mod time;
 pub mod timer;
+pub mod upstream;
+mod upstream_healthcheck;
 mod worker;
 
 /// One `ngx.*` topic.
@@ -46,5 +48,7 @@ pub const TOPICS: &[&Topic] = &[
     &thread::TOPIC,
     &time::TOPIC,
     &timer::TOPIC,
+    &upstream::TOPIC,
+    &upstream_healthcheck::TOPIC,
     &worker::TOPIC,
 ];

@@ -1,0 +1,136 @@
+//! The native half of `resty.upstream.healthcheck`.
+//!
+//! ```text
+//!   spawn(options) ──▶ CheckSpec ──▶ engine.attach ──▶ Lease, kept by the worker until it goes down
+//!   status_page()  ──▶ health::report over the groups of the worker's configuration
+//! ```
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::Topic;
+use super::upstream::{Bound, groups};
+use crate::base::log;
+use crate::health::dialect::Dialect;
+use crate::health::store::Table;
+use crate::health::{
+    Attach, CheckSpec, Engine, First, HttpProbe, Lease, MachineSpec, ProbeSpec, TimeoutScope,
+    TlsSpec, engine, report,
+};
+use crate::lua::ctx;
+use crate::lua::phase::{ANY, WITH_CTX};
+use crate::lua::raw::{Call, Op, Raise, Reply, Val};
+use crate::lua::vm::Worker;
+use crate::shdict::zones;
+
+pub const TOPIC: Topic = Topic::of(&[
+    Op { name: "upstream_healthcheck.spawn", phases: WITH_CTX, run: spawn },
+    Op { name: "upstream_healthcheck.status_page", phases: ANY, run: status_page },
+    Op { name: "upstream_healthcheck.prometheus_status_page", phases: ANY, run: prometheus_page },
+]);
+
+/// The checks a worker asked for.
+#[derive(Default)]
+struct Leases(RefCell<Vec<Lease>>);
+
+fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
+    let spec = spec(c)?;
+    let groups = groups();
+    let Some(group) = groups.find(spec.upstream.as_ref()).cloned() else {
+        return c.fail("failed to get primary peers: upstream not found");
+    };
+    let Some(dict) = zones::find(c.bytes(2)?) else {
+        return c.fail(format!("shm \"{}\" not found", c.text_lossy(2)));
+    };
+    let Ok(engine) = engine() else {
+        return c.fail("failed to create timer: no memory");
+    };
+    let worker = &c.ctx()?.vm.worker;
+    if worker.is_exiting() {
+        return c.fail("failed to create timer: process exiting");
+    }
+    let lease = engine.attach(Attach {
+        spec,
+        group,
+        table: Some(Arc::new(dict) as Arc<dyn Table>),
+        log: log::main_chain(),
+        debug: c.truthy(14),
+        generation: worker.part::<Bound>().generation.get(),
+    });
+    let first_round = c.truthy(15).then(|| lease.after_round());
+    keep(worker, lease);
+    match first_round {
+        // `no_timer`: the library runs the first cycle in the caller.
+        Some(told) => c.ask(async move {
+            let _ = told.await;
+            Reply::one(true)
+        }),
+        None => c.ret(true),
+    }
+}
+
+/// Keeps the lease until the worker goes down, as the library's timers end then.
+fn keep(worker: &Rc<Worker>, lease: Lease) {
+    let leases = worker.part::<Leases>();
+    let first = leases.0.borrow().is_empty();
+    leases.0.borrow_mut().push(lease);
+    if first {
+        let worker = worker.clone();
+        tokio::task::spawn_local(async move {
+            worker.exiting().await;
+            leases.0.take();
+        });
+    }
+}
+
+fn spec(c: &Call<'_>) -> Result<CheckSpec, Raise> {
+    let tls = c.truthy(4).then(|| -> Result<TlsSpec, Raise> {
+        Ok(TlsSpec { sni: c.opt_bytes(5)?.map(BString::from), verify: c.truthy(6) })
+    });
+    let probe = HttpProbe {
+        request: c.bytes(3)?.into(),
+        valid_statuses: c.opt_bytes(11)?.map(statuses),
+        tls: tls.transpose()?,
+    };
+    Ok(CheckSpec {
+        upstream: c.bytes(1)?.into(),
+        dialect: Dialect::OpenResty,
+        probe: ProbeSpec::Http(probe),
+        port: c.opt_num(13)?.map(|p| p as u16),
+        interval_ms: c.num(7)? as u64,
+        timeout_ms: c.num(8)? as u64,
+        timeout_scope: TimeoutScope::EachOperation,
+        first: First::AtOnce,
+        concurrency: c.num(12)? as usize,
+        machine: MachineSpec::RiseFall { fall: c.num(9)? as u64, rise: c.num(10)? as u64 },
+        shm: Some(c.bytes(2)?.into()),
+    })
+}
+
+/// `200,302`; fractions match no status.
+fn statuses(text: &[u8]) -> Vec<u64> {
+    let number = |word: &[u8]| word.to_str().ok()?.parse().ok();
+    let mut list: Vec<u64> = text.split_str(",").filter_map(number).collect();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+fn status_page(c: &Call<'_>) -> Result<c_int, Raise> {
+    let page = report::status_page(&groups(), has_checker);
+    c.ret(Val::Str(page.into()))
+}
+
+fn prometheus_page(c: &Call<'_>) -> Result<c_int, Raise> {
+    let page = report::prometheus_status_page(&groups(), has_checker);
+    c.ret(Val::Str(page.into()))
+}
+
+fn has_checker(upstream: &BStr) -> bool {
+    let generation = ctx::worker().map_or(0, |w| w.part::<Bound>().generation.get());
+    Engine::running().is_some_and(|e| e.has_checker(upstream, generation))
+}
