@@ -18,6 +18,7 @@ mod fuzz_http_req;
 mod harness;
 mod health_table;
 mod health_timelines;
+mod process;
 mod sim_health;
 mod tidy;
 
@@ -35,6 +36,7 @@ const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
     ("health simulation", sim_health::cases),
     ("http_req fuzz", fuzz_http_req::cases),
     ("health table", health_table::cases),
+    ("process", process::cases),
     ("blocks", blocks::cases),
 ];
 

@@ -1,0 +1,147 @@
+//! Reloads and worker deaths while clients keep asking.
+
+use std::time::Duration;
+
+use super::load::Load;
+use super::{Row, children, configuration, start, wait_until};
+use crate::harness::client;
+use crate::harness::server::{self, Program, free_port};
+
+pub const ROWS: &[Row] = &[
+    ("a reload takes the new configuration", new_configuration),
+    ("a bad new configuration leaves the old one serving", bad_configuration),
+    ("requests that began before a reload end on the old configuration", in_flight),
+    ("shared dictionaries survive a reload", dictionaries),
+    ("a reload may open and close addresses", addresses),
+    ("reloads under load fail no request", under_load),
+    ("a killed worker is replaced and nobody is refused", killed_worker),
+];
+
+fn new_configuration(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let mut server = start(program, port, "", "return 200 one;")?;
+    reload_to(program, &server, port, "", "return 200 two;")?;
+    wait_until("the new answer", Duration::from_secs(5), || body(port, "/") == "two")?;
+    server.stop(&[])
+}
+
+fn bad_configuration(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let mut server = start(program, port, "", "return 200 one;")?;
+    reload_to(program, &server, port, "", "returns 200 two;")?;
+    let complaint = "unknown directive \"returns\"";
+    wait_until("the complaint", Duration::from_secs(5), || server.error_log().contains(complaint))?;
+    if body(port, "/") != "one" {
+        return Err("the old configuration does not answer".into());
+    }
+    reload_to(program, &server, port, "", "return 200 three;")?;
+    wait_until("the next answer", Duration::from_secs(5), || body(port, "/") == "three")?;
+    server.stop(&[complaint.to_owned()])
+}
+
+fn in_flight(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let slow = "location / { content_by_lua_block { ngx.sleep(1) ngx.print('old') } }";
+    let mut server = start(program, port, "", slow)?;
+    let request = std::thread::spawn(move || client::get(port, "/"));
+    std::thread::sleep(Duration::from_millis(300));
+    reload_to(program, &server, port, "", "return 200 new;")?;
+    wait_until("the new answer", Duration::from_secs(5), || body(port, "/") == "new")?;
+    let response = request.join().map_err(|_| "the client panicked")??;
+    if response.body_text() != "old" {
+        return Err(format!("the request got {}", response.body_text()));
+    }
+    server.stop(&[])
+}
+
+fn dictionaries(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let handler = |word: &str| {
+        format!(
+            "location / {{ content_by_lua_block {{ \
+             ngx.print('{word} ', (ngx.shared.d:incr('n', 1, 0))) }} }}"
+        )
+    };
+    let http = "lua_shared_dict d 1m;";
+    let mut server = start(program, port, http, &handler("one"))?;
+    if body(port, "/") != "one 1" {
+        return Err("the dictionary does not count".into());
+    }
+    reload_to(program, &server, port, http, &handler("two"))?;
+    let mut last = String::new();
+    wait_until("the new answer", Duration::from_secs(5), || {
+        last = body(port, "/");
+        last.starts_with("two")
+    })?;
+    if last == "two 1" {
+        return Err("the dictionary was emptied".into());
+    }
+    server.stop(&[])
+}
+
+fn addresses(program: Program) -> Result<(), String> {
+    let (port, first, second) = (free_port(), free_port(), free_port());
+    let other = |port| format!("server {{ listen {port}; return 200 other; }}");
+    let mut server = start(program, port, &other(first), "return 200 one;")?;
+    if body(first, "/") != "other" {
+        return Err("the second address does not answer".into());
+    }
+    reload_to(program, &server, port, &other(second), "return 200 two;")?;
+    wait_until("the new address", Duration::from_secs(5), || body(second, "/") == "other")?;
+    wait_until("the old address to close", Duration::from_secs(5), || body(first, "/").is_empty())?;
+    server.stop(&[])
+}
+
+fn under_load(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let mut server = start(program, port, "lua_shared_dict d 1m;", "return 200 ok;")?;
+    let load = Load::start(port, 4);
+    let times = if std::env::var_os("T_LONG").is_some() { 1000 } else { 20 };
+    for _ in 0..times {
+        server.signal("HUP")?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let counts = load.stop()?;
+    if counts.answered < times || counts.refused + counts.cut > 0 {
+        return Err(format!("{times} reloads: {counts:?}"));
+    }
+    server.stop(&[])
+}
+
+fn killed_worker(program: Program) -> Result<(), String> {
+    let port = free_port();
+    let mut server = start(program, port, "", "return 200 ok;")?;
+    let load = Load::start(port, 4);
+    std::thread::sleep(Duration::from_millis(200));
+    let old = children(server.pid());
+    for worker in &old {
+        server::signal(*worker, "SEGV")?;
+    }
+    wait_until("new workers", Duration::from_secs(5), || {
+        let now = children(server.pid());
+        now.len() == old.len() && now.iter().all(|pid| !old.contains(pid))
+    })?;
+    std::thread::sleep(Duration::from_millis(300));
+    let counts = load.stop()?;
+    if old.is_empty() || counts.refused > 0 || counts.cut > 8 || counts.answered < 20 {
+        return Err(format!("{} workers killed: {counts:?}", old.len()));
+    }
+    server.stop(&["exited on signal 11".to_owned()])
+}
+
+fn reload_to(
+    program: Program,
+    server: &server::Server,
+    port: u16,
+    http: &str,
+    lines: &str,
+) -> Result<(), String> {
+    server.prefix.write("conf/nginx.conf", configuration(program, port, http, lines))?;
+    // A master that is still starting its workers may not hear the first signal.
+    std::thread::sleep(Duration::from_millis(100));
+    server.signal("HUP")
+}
+
+fn body(port: u16, path: &str) -> String {
+    client::get(port, path).map(|response| response.body_text()).unwrap_or_default()
+}
