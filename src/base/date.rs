@@ -209,7 +209,8 @@ fn date_and_clock(d: Date) -> String {
     format!("{:04}-{:02}-{:02} {}", d.year, d.month, d.day, d.clock())
 }
 
-fn seconds(year: i64, month: i64, day: i64, of_day: i64) -> Option<i64> {
+/// Seconds since 1970 at a date and a second of the day, in UTC; `None` for a day that is not.
+pub fn seconds(year: i64, month: i64, day: i64, of_day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 if leap => 29,
@@ -217,7 +218,8 @@ fn seconds(year: i64, month: i64, day: i64, of_day: i64) -> Option<i64> {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    (day <= last).then(|| days_before(year, month, day) * DAY_SECS + of_day)
+    ((1..=12).contains(&month) && (1..=last).contains(&day))
+        .then(|| days_before(year, month, day) * DAY_SECS + of_day)
 }
 
 /// Year, month and day of a day counted from 1970; years are counted from March, so that the leap
