@@ -80,7 +80,5 @@ const FILES: &[(&str, &str)] = files!(
 );
 
 /// Names and texts of `lua/resty`: what users may have a copy of their own of.
-const LIBRARY: &[(&str, &str)] = &[(
-    "resty.upstream.healthcheck",
-    include_str!("../../lua/resty/upstream/healthcheck.lua"),
-)];
+const LIBRARY: &[(&str, &str)] =
+    &[("resty.upstream.healthcheck", include_str!("../../lua/resty/upstream/healthcheck.lua"))];

@@ -148,11 +148,23 @@ pub fn set_deferred_accept(fd: &impl AsRawFd, seconds: i32) -> io::Result<()> {
 
 /// True if the peer has closed or reset: looks at the socket without taking bytes.
 pub fn peer_closed(fd: &impl AsRawFd) -> bool {
+    match peek_byte(fd) {
+        Ok(byte) => byte.is_none(),
+        Err(e) => e.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+/// The next byte without taking it or waiting for it; `None` when the peer has closed.
+pub fn peek_byte(fd: &impl AsRawFd) -> io::Result<Option<u8>> {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: a one-byte buffer and its size.
     let got = unsafe { libc::recv(fd.as_raw_fd(), std::ptr::from_mut(&mut byte).cast(), 1, flags) };
-    got == 0 || (got == -1 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock)
+    match got {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        _ => Ok(Some(byte)),
+    }
 }
 
 fn control_size(count: usize) -> usize {

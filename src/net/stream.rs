@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bstr::BString;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::addr::Addr;
@@ -120,6 +120,22 @@ impl Socket {
         match self {
             Self::Tcp(s) => s.readable().await,
             Self::Unix(s) => s.readable().await,
+        }
+    }
+
+    /// The next byte without taking it; `None` when the peer has closed. Tells TLS from plain text.
+    pub async fn peek_byte(&self) -> io::Result<Option<u8>> {
+        loop {
+            self.readable().await?;
+            let look = || fd::peek_byte(self);
+            let seen = match self {
+                Self::Tcp(s) => s.try_io(Interest::READABLE, look),
+                Self::Unix(s) => s.try_io(Interest::READABLE, look),
+            };
+            match seen {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
         }
     }
 

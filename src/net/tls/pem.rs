@@ -33,7 +33,8 @@ pub enum LoadError {
     #[error("{call}(\"{path}\") failed (SSL: {why})")]
     Authorities { call: &'static str, path: String, why: String },
     #[error(
-        "SSL_CTX_set_cipher_list(\"{0}\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)"
+        "SSL_CTX_set_cipher_list(\"{0}\") failed \
+         (SSL: error:0A0000B9:SSL routines::no cipher match)"
     )]
     Ciphers(String),
     #[error("SSL: {0}")]

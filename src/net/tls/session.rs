@@ -1,4 +1,4 @@
-//! What is known about a TLS connection once it stands: `$ssl_protocol`, `$ssl_cipher` and the like.
+//! What is known about a TLS connection once it stands: protocol, cipher, name, the peer's chain.
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};

@@ -45,7 +45,8 @@ const CA: &str = "\
     req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 9 -subj /CN=ca
     req -newkey rsa:2048 -nodes -keyout a.key -out a.csr -subj /CN=a.example
     x509 -req -in a.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out a.crt -days 9 -sha256
-    req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout self.key -out self.crt -days 9 -subj /CN=self.example
+    ecparam -name prime256v1 -genkey -noout -out self.key
+    req -x509 -new -key self.key -out self.crt -days 9 -subj /CN=self.example
 ";
 
 async fn shake(
