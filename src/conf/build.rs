@@ -159,7 +159,9 @@ impl<'a> Builder<'a> {
 
     /// Reports a complaint and goes on.
     pub fn report(&mut self, mut diag: Diag) {
-        diag.place = diag.place.or(self.at.map(|at| at.place));
+        if !diag.nowhere {
+            diag.place = diag.place.or(self.at.map(|at| at.place));
+        }
         if diag.place.is_some() {
             diag.span = diag.span.or(self.span);
         }

@@ -22,6 +22,8 @@ pub struct Diag {
     /// nginx's words, without ` in FILE:LINE`.
     pub text: String,
     pub place: Option<Place>,
+    /// nginx names no place, though a span may show it.
+    pub nowhere: bool,
     pub span: Option<Span>,
     pub hints: Vec<String>,
 }
@@ -38,7 +40,8 @@ impl Diag {
     }
 
     pub fn new(severity: Severity, text: impl Into<String>) -> Self {
-        Self { severity, text: text.into(), place: None, span: None, hints: Vec::new() }
+        let (text, hints) = (text.into(), Vec::new());
+        Self { severity, text, place: None, nowhere: false, span: None, hints }
     }
 
     /// `open() "/etc/x" failed (2: No such file or directory)`, as nginx reports system calls.
@@ -49,6 +52,12 @@ impl Diag {
     /// Says where nginx's reader stood.
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
+        self
+    }
+
+    /// For complaints that nginx makes without ` in FILE:LINE`.
+    pub fn nowhere(mut self) -> Self {
+        self.nowhere = true;
         self
     }
 

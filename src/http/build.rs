@@ -275,7 +275,8 @@ impl AddressServers {
 
     fn add(&mut self, b: &mut Builder<'_>, server: &Arc<Server>, addr: &Addr) {
         let mut conflict = |name: &BString| {
-            b.warn(format!("conflicting server name \"{name}\" on {addr}, ignored"));
+            let text = format!("conflicting server name \"{name}\" on {addr}, ignored");
+            b.report(Diag::warn(text).nowhere());
         };
         let names = server.names.iter().enumerate();
         for (at, name) in names {

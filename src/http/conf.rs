@@ -154,7 +154,7 @@ fn http_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         }
     }
     for name in b.main::<VarTable>().resolve() {
-        b.report(Diag::emerg(format!("unknown \"{name}\" variable")));
+        b.report(Diag::emerg(format!("unknown \"{name}\" variable")).nowhere());
     }
     build::build(b, scope)
 }

@@ -9,7 +9,7 @@ use crate::{
         row::{HTTP, Row, SERVER, at_least, flag, row, take},
     },
     net::{
-        addr::{Url, Want},
+        addr::{Addr, Url, Want},
         listen::{Keepalive, ListenSpec},
     },
 };
@@ -95,15 +95,45 @@ fn set_listen(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let server = b.part::<ServerCore>();
     let mut all = vec![first.clone()];
     all.extend(rest);
-    for addr in all {
-        if server.listens.iter().any(|known| known.spec.addr == addr) {
-            return Err(Diag::emerg(format!("a duplicate listen {}", d.arg(1))));
+    for addr in &all {
+        if server.listens.iter().any(|known| known.spec.addr == *addr) {
+            return Err(Diag::emerg(format!("a duplicate listen {addr}")));
         }
         let mut spec = listen.spec.clone();
-        spec.addr = addr;
+        spec.addr = addr.clone();
         server.listens.push(Listen { spec, ..listen });
     }
-    Ok(())
+    let claims = b.level(HTTP).part_mut::<Claims>();
+    all.into_iter().try_for_each(|addr| claims.claim(addr, &listen))
+}
+
+/// What `listen` may say only once for an address, in all servers together.
+#[derive(Default)]
+struct Claims {
+    defaults: Vec<Addr>,
+    options: Vec<Addr>,
+}
+
+impl Part for Claims {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+impl Claims {
+    fn claim(&mut self, addr: Addr, listen: &Listen) -> Result<(), Diag> {
+        if listen.explicit {
+            if self.options.contains(&addr) {
+                return Err(Diag::emerg(format!("duplicate listen options for {addr}")));
+            }
+            self.options.push(addr.clone());
+        }
+        if listen.default_server {
+            if self.defaults.contains(&addr) {
+                return Err(Diag::emerg(format!("a duplicate default server for {addr}")));
+            }
+            self.defaults.push(addr);
+        }
+        Ok(())
+    }
 }
 
 fn listen_option(listen: &mut Listen, d: &Directive, index: usize) -> Result<(), Diag> {
