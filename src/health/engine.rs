@@ -207,3 +207,6 @@ async fn serve(mut starts: UnboundedReceiver<Start>) {
 
 static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+#[cfg(test)]
+mod tests;

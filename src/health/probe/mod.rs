@@ -73,3 +73,6 @@ fn error_text(error: &io::Error) -> String {
         _ => errno::text(error).to_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Probes against real sockets that behave and misbehave.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::health::dialect::Dialect;
+use crate::health::schedule::First;
+use crate::health::spec::{HttpProbe, MachineSpec};
+
+const REQUEST: &str = "GET /status HTTP/1.0\r\nhOsT: foo.com\r\n\r\n";
+
+fn spec(valid_statuses: Option<Vec<u64>>, scope: TimeoutScope) -> CheckSpec {
+    let http = HttpProbe { request: REQUEST.into(), valid_statuses, tls: None };
+    CheckSpec {
+        upstream: "foo".into(),
+        dialect: Dialect::OpenResty,
+        probe: ProbeSpec::Http(http),
+        port: None,
+        interval_ms: 1000,
+        timeout_ms: 100,
+        timeout_scope: scope,
+        first: First::AtOnce,
+        concurrency: 1,
+        machine: MachineSpec::RiseFall { rise: 2, fall: 5 },
+        shm: None,
+    }
+}
+
+/// What a probe says of a server that does `serve` with its first connection.
+async fn probed<F>(spec: &CheckSpec, serve: impl FnOnce(TcpStream) -> F) -> String
+where
+    F: Future<Output = ()>,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = Addr::Inet(listener.local_addr().expect("bound"));
+    let serving = async {
+        let (stream, _) = listener.accept().await.expect("the probe connects");
+        serve(stream).await;
+    };
+    let (outcome, ()) = tokio::join!(run(spec, &addr), serving);
+    outcome.line()
+}
+
+fn old(valid: &[u64]) -> CheckSpec {
+    spec(Some(valid.to_vec()), TimeoutScope::EachOperation)
+}
+
+async fn answer(mut stream: TcpStream, text: &str) {
+    let mut request = vec![0; REQUEST.len()];
+    stream.read_exact(&mut request).await.expect("the whole request");
+    assert_eq!(request, REQUEST.as_bytes(), "sent byte for byte");
+    stream.write_all(text.as_bytes()).await.expect("written");
+}
+
+#[tokio::test]
+async fn answers() {
+    for (text, expected) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", "L7OK 200 passed"),
+        ("HTTP/1.0 302 x\n", "L7OK 302 passed"),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", "L7STS 404 bad status"),
+        ("SSH-2.0-OpenSSH\r\n", "L7RSP bad status line: SSH-2.0-OpenSSH"),
+        ("HTTP/1.1 200 OK", "L7RSP no response: closed"),
+        ("", "L7RSP no response: closed"),
+    ] {
+        let said = probed(&old(&[200, 302]), |s| answer(s, text)).await;
+        assert_eq!(said, expected, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_statuses_any_line_passes() {
+    let any = spec(None, TimeoutScope::EachOperation);
+    assert_eq!(probed(&any, |s| answer(s, "HTTP/1.1 500 x\r\n")).await, "L7OK 500 passed");
+    assert_eq!(probed(&any, |s| answer(s, "220 mail\r\n")).await, "L7OK passed");
+}
+
+#[tokio::test]
+async fn refused_and_unix() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = Addr::Inet(free.local_addr().expect("bound"));
+    drop(free);
+    let outcome = run(&old(&[200]), &addr).await;
+    assert_eq!(outcome.line(), "L4CON connect failed: connection refused");
+    let outcome = run(&old(&[200]), &Addr::Unix("/nowhere.sock".into())).await;
+    assert_eq!(outcome.line(), "L4CON connect failed: no such file or directory");
+}
+
+#[tokio::test]
+async fn a_silent_peer_times_out() {
+    let silent = |s: TcpStream| async move {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        drop(s);
+    };
+    assert_eq!(probed(&old(&[200]), silent).await, "L7TOUT response timed out: timeout");
+}
+
+/// Sends a status line byte by byte, each well within the timeout, all of them far beyond it.
+async fn drip(mut stream: TcpStream) {
+    for byte in b"HTTP/1.1 200 OK\r\n" {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_timeout_is_for_each_operation_or_for_all() {
+    assert_eq!(probed(&old(&[200]), drip).await, "L7OK 200 passed");
+    let whole = spec(Some(vec![200]), TimeoutScope::WholeProbe);
+    assert_eq!(probed(&whole, drip).await, "L7TOUT response timed out: timeout");
+}
+
+#[tokio::test]
+async fn an_endless_line_is_cut_off() {
+    let endless = |mut s: TcpStream| async move {
+        let junk = [b'x'; 4096];
+        while s.write_all(&junk).await.is_ok() {}
+    };
+    let said = probed(&old(&[200]), endless).await;
+    assert!(said.starts_with("L7RSP bad status line: xxx"), "{said}");
+    assert!(said.len() < 300, "only the beginning is kept");
+}
+
+#[tokio::test]
+async fn tcp_is_content_with_a_connection() {
+    let tcp = CheckSpec { probe: ProbeSpec::Tcp, ..old(&[]) };
+    assert_eq!(probed(&tcp, |s| async move { drop(s) }).await, "L4OK connected");
+}
