@@ -12,14 +12,17 @@
 // The judge has its own clock: it must not lean on the one it judges.
 #![allow(clippy::disallowed_methods)]
 
+mod bad_requests;
 mod conf_cases;
 mod fuzz_conf;
+mod fuzz_http1;
 mod fuzz_http_req;
 mod harness;
 mod health_table;
 mod health_timelines;
 mod process;
 mod sim_health;
+mod sim_shdict;
 mod tidy;
 
 use std::process::ExitCode;
@@ -37,6 +40,9 @@ const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
     ("http_req fuzz", fuzz_http_req::cases),
     ("health table", health_table::cases),
     ("process", process::cases),
+    ("http1 fuzz", fuzz_http1::cases),
+    ("shdict simulation", sim_shdict::cases),
+    ("bad requests", bad_requests::cases),
     ("blocks", blocks::cases),
 ];
 

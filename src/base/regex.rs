@@ -64,8 +64,8 @@ pub struct CompileError {
 #[error("pcre_exec() failed: {0}")]
 pub struct MatchError(pub i32);
 
-// SAFETY: PCRE2 documents compiled code as read-only and usable by several threads at once, JIT code
-// included; all that a match writes is in the thread's own `Scratch`.
+// SAFETY: PCRE2 documents compiled code as read-only and usable by several threads at once, JIT
+// code included; all that a match writes is in the thread's own `Scratch`.
 unsafe impl Send for Regex {}
 // SAFETY: as above.
 unsafe impl Sync for Regex {}

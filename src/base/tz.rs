@@ -34,8 +34,8 @@ pub fn reload() {
 
 fn ask_libc(secs: i64) -> i32 {
     let mut tm = MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: both pointers are valid for the call; a zeroed `tm` is a valid one (plain integers and
-    // a nullable pointer), so it may be read even when localtime_r fails and leaves it untouched.
+    // SAFETY: both pointers are valid for the call; a zeroed `tm` is a valid one (plain integers
+    // and a nullable pointer), so it may be read even when localtime_r fails and leaves it alone.
     let tm = unsafe {
         libc::localtime_r(&secs, tm.as_mut_ptr());
         tm.assume_init()

@@ -45,7 +45,7 @@ impl Dict {
         key: &[u8],
         see: impl FnOnce(Result<Option<(Item<'_>, bool)>, Error>) -> R,
     ) -> R {
-        see(self.table().get_stale(key, now_ms()))
+        see(self.table().stale(key, now_ms()))
     }
 
     /// A copy of a value and its flags.

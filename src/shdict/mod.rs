@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   zones (by name, survive reload) ─▶ Dict (cheap handle, one lock) ─▶ Table (pure store)
-//!                                                                        │ time comes in
-//!                                                          Slab ◀────────┘ where nginx would put it
+//!                                                              │ time comes in
+//!                                                   Slab ◀─────┘ where nginx would put it
 //! ```
 //!
 //! Memory is counted as nginx's slab allocator would hand it out, so that `free_space`, `forcible`

@@ -104,11 +104,7 @@ impl Table {
     }
 
     /// The value whether expired or not; the flag says that it is.
-    pub fn get_stale(
-        &mut self,
-        key: &[u8],
-        now_ms: u64,
-    ) -> Result<Option<(Item<'_>, bool)>, Error> {
+    pub fn stale(&mut self, key: &[u8], now_ms: u64) -> Result<Option<(Item<'_>, bool)>, Error> {
         match self.look_up(key, now_ms) {
             Found::Nothing => Ok(None),
             Found::Live(at) => self.index.value(at).item().map(|item| Some((item, false))),

@@ -40,6 +40,11 @@ impl Buffers {
         Self { base: 0, size_bytes: sizes.first_bytes.max(1), large_used: 0 }
     }
 
+    /// How many bytes of the head nginx would have read by now.
+    pub(super) fn end(&self) -> usize {
+        self.base + self.size_bytes
+    }
+
     /// Empty lines before a request are thrown away when they fill the buffer.
     pub(super) fn skip_to(&mut self, at: usize) {
         while at >= self.end() {
@@ -47,30 +52,17 @@ impl Buffers {
         }
     }
 
-    /// Makes room for the line that begins at `start` and of which `len` bytes are known;
-    /// a line that is not `complete` must leave room for at least one byte more.
-    pub(super) fn fit(
-        &mut self,
-        sizes: Sizes,
-        start: usize,
-        len: usize,
-        complete: bool,
-    ) -> Result<(), Overflow> {
-        let needed = start + len + usize::from(!complete);
-        while needed > self.end() {
-            let begun = self.end().saturating_sub(start);
-            let too_long = begun > 0 && begun >= sizes.large_bytes;
-            if too_long || self.large_used >= sizes.large_count {
-                return Err(Overflow { end: self.end() });
-            }
-            self.large_used += 1;
-            self.base = start;
-            self.size_bytes = sizes.large_bytes.max(1);
+    /// The buffer is full and the line that begins at `start` is not at its end: a large buffer
+    /// takes its place.
+    pub(super) fn grow(&mut self, sizes: Sizes, start: usize) -> Result<(), Overflow> {
+        let begun = self.end().saturating_sub(start);
+        let too_long = begun > 0 && begun >= sizes.large_bytes;
+        if too_long || self.large_used >= sizes.large_count {
+            return Err(Overflow { end: self.end() });
         }
+        self.large_used += 1;
+        self.base = start;
+        self.size_bytes = sizes.large_bytes.max(1);
         Ok(())
-    }
-
-    fn end(&self) -> usize {
-        self.base + self.size_bytes
     }
 }

@@ -175,50 +175,49 @@ impl Parser {
         let blank = buf[self.at..].iter().take_while(|&&c| c == b'\r' || c == b'\n').count();
         let start = self.at + blank;
         self.buffers.skip_to(start);
-        let parsed = line::parse(buf, start);
-        let end = parsed.as_ref().map_or(buf.len(), |line| line.next);
-        if matches!(parsed, Ok(_) | Err(Stop::More)) && end > start {
-            let fits = self.buffers.fit(self.rules.sizes, start, end - start, parsed.is_ok());
-            fits.map_err(|_| BadRequest::line(414, "client sent too long URI"))?;
-        }
-        match parsed {
-            Err(Stop::More) => Ok(Step::More),
-            Err(Stop::Bad(e)) => Err(e),
-            Ok(line) => {
-                if let Some(authority) = line.authority {
-                    let host = Host::parse(authority.of(buf));
-                    let wrong =
-                        || BadRequest::line(400, "client sent invalid host in request line");
-                    self.host = Some(host.ok_or_else(wrong)?);
+        let line = loop {
+            match line::parse(self.visible(buf), start) {
+                Ok(line) => break line,
+                Err(Stop::Bad(e)) => return Err(e),
+                Err(Stop::More) if buf.len() < self.buffers.end() => return Ok(Step::More),
+                Err(Stop::More) => {
+                    let grown = self.buffers.grow(self.rules.sizes, start);
+                    grown.map_err(|_| BadRequest::line(414, "client sent too long URI"))?;
                 }
-                self.at = line.next;
-                self.state = if line.version < HTTP_10 { State::Done } else { State::Headers };
-                self.line = line;
-                Ok(Step::Line)
             }
+        };
+        if let Some(authority) = line.authority {
+            let wrong = || BadRequest::line(400, "client sent invalid host in request line");
+            self.host = Some(Host::parse(authority.of(buf)).ok_or_else(wrong)?);
         }
+        self.at = line.next;
+        self.state = if line.version < HTTP_10 { State::Done } else { State::Headers };
+        self.line = line;
+        Ok(Step::Line)
     }
 
     fn step_headers(&mut self, buf: &[u8]) -> Result<Step, BadRequest> {
         loop {
-            let start = self.at;
-            let mut cursor = Cursor::new(buf, start);
+            let visible = self.visible(buf);
+            let mut cursor = Cursor::new(visible, self.at);
             let parsed = header::parse(&mut cursor, self.rules.underscores_in_headers);
+            if visible.len() > self.at {
+                self.last_header_at = Some(self.at);
+            }
             match parsed {
                 Err(Stop::Bad(malformed)) => return Err(invalid_line(&malformed, buf)),
+                Err(Stop::More) if buf.len() < self.buffers.end() => return Ok(Step::More),
                 Err(Stop::More) => {
-                    self.fit(buf, buf.len(), false)?;
-                    return Ok(Step::More);
+                    let grown = self.buffers.grow(self.rules.sizes, self.at);
+                    grown.map_err(|overflow| too_large(self.last_header_at, &overflow, buf))?;
                 }
                 Ok(Parsed::Line(header)) => {
-                    self.fit(buf, cursor.at(), true)?;
                     self.at = cursor.at();
                     if self.accept(header, buf)? {
                         return Ok(Step::Host);
                     }
                 }
                 Ok(Parsed::End) => {
-                    self.fit(buf, cursor.at(), true)?;
                     self.at = cursor.at();
                     self.check_whole(buf)?;
                     self.state = State::Done;
@@ -228,14 +227,9 @@ impl Parser {
         }
     }
 
-    /// Accounts for the bytes from the line's start to `end`.
-    fn fit(&mut self, buf: &[u8], end: usize, complete: bool) -> Result<(), BadRequest> {
-        let start = self.at;
-        if end > start {
-            self.last_header_at = Some(start);
-        }
-        let fits = self.buffers.fit(self.rules.sizes, start, end - start, complete);
-        fits.map_err(|overflow| too_large(self.last_header_at, &overflow, buf))
+    /// What nginx would have read: the verdict must not depend on how much more has arrived.
+    fn visible<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
+        &buf[..buf.len().min(self.buffers.end())]
     }
 
     /// Takes a header line in; tells whether it was the Host header that decides the server.
@@ -305,7 +299,8 @@ impl Parser {
             if self.framing != Framing::None {
                 return fail(
                     400,
-                    "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time",
+                    "client sent \"Content-Length\" and \"Transfer-Encoding\" headers \
+                     at the same time",
                 );
             }
             self.framing = Framing::Chunked;

@@ -97,10 +97,10 @@ impl Parser {
 
     /// Reads on in `buf`, which holds all bytes since the head began; tells whether it is whole.
     pub fn step(&mut self, buf: &[u8]) -> Result<bool, UpstreamError> {
-        match self.read(buf) {
-            Ok(()) if self.at <= self.max_bytes => Ok(true),
-            Ok(()) => Err(UpstreamError::TooBig),
-            Err(Stop::More) if buf.len() < self.max_bytes => Ok(false),
+        let fits = buf.len() < self.max_bytes;
+        match self.read(&buf[..buf.len().min(self.max_bytes)]) {
+            Ok(()) => Ok(true),
+            Err(Stop::More) if fits => Ok(false),
             Err(Stop::More) => Err(UpstreamError::TooBig),
             Err(Stop::Bad(e)) => Err(e),
         }
