@@ -86,10 +86,11 @@ const ROWS: &[&[Row]] = &[
     http::conf::ROWS,
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
+    http::rewrite::conf::ROWS,
 ];
 
 /// Participants of the phases, in the order they run within a phase.
-const HANDLERS: &[http::Registered] = &[];
+const HANDLERS: &[&[http::Registered]] = &[http::rewrite::HANDLERS];
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[];

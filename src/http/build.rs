@@ -60,7 +60,7 @@ pub struct AddressServers {
 /// What features bring into the `http` block; filled by `app` before the configuration is read.
 #[derive(Default)]
 pub struct Features {
-    pub handlers: &'static [Registered],
+    pub handlers: &'static [&'static [Registered]],
     pub filters: &'static [&'static dyn Filter],
     pub vars: &'static [&'static [VarRow]],
     /// Run at the end of the `http` block, while it is still the innermost one.

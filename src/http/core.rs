@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::conf::{Part, inherit};
 
-use super::{location::ErrorPage, template::Template};
+use super::{location::ErrorPage, mime::Types, template::Template};
 
 /// Settings of `ngx_http_core_module` that a location reads. Unset fields take nginx's defaults in the accessors.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub struct CoreLoc {
     pub root: Option<Root>,
     pub error_pages: Option<Vec<ErrorPage>>,
     pub default_type: Option<BString>,
-    pub types: Option<Arc<super::mime::Types>>,
+    pub types: Option<Arc<Types>>,
     pub internal: bool,
     pub satisfy_any: Option<bool>,
     pub recursive_error_pages: Option<bool>,
@@ -139,7 +139,10 @@ impl CoreLoc {
 
     /// The media type of a file name by its extension, or `default_type`.
     pub fn media_type(&self, name: &[u8]) -> Bytes {
-        let known = self.types.as_deref().and_then(|types| types.of(name));
+        let known = match self.types.as_deref() {
+            Some(types) => types.of(name),
+            None => Types::built_in(name),
+        };
         known.unwrap_or_else(|| self.default_type())
     }
 

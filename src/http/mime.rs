@@ -18,11 +18,26 @@ impl Types {
         self.0.extend(more.0);
     }
 
-    /// The type of a file name or URI by what follows its last dot.
+    /// The type of a file name or URI by its extension.
     pub fn of(&self, name: &[u8]) -> Option<Bytes> {
-        let base = name.rsplit(|byte| *byte == b'/').next()?;
-        let dot = base.iter().rposition(|byte| *byte == b'.')?;
-        let extension = base[dot + 1..].to_ascii_lowercase();
-        self.0.get(BStr::new(&extension)).cloned()
+        self.0.get(BStr::new(&extension(name)?.to_ascii_lowercase())).cloned()
     }
+
+    /// What nginx knows without a `types` block.
+    pub fn built_in(name: &[u8]) -> Option<Bytes> {
+        let kind: &[u8] = match &extension(name)?.to_ascii_lowercase()[..] {
+            b"html" => b"text/html",
+            b"gif" => b"image/gif",
+            b"jpg" => b"image/jpeg",
+            _ => return None,
+        };
+        Some(Bytes::from_static(kind))
+    }
+}
+
+/// What follows the last dot; a dot at the start of a name begins no extension.
+fn extension(name: &[u8]) -> Option<&[u8]> {
+    let base = name.rsplit(|byte| *byte == b'/').next()?;
+    let dot = base.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0)?;
+    Some(&base[dot + 1..])
 }

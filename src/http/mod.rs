@@ -37,6 +37,7 @@ pub mod vars_core;
 pub mod files;
 pub mod read_head;
 pub mod request_log;
+pub mod rewrite;
 pub mod server;
 pub mod tls;
 pub mod upstream_trace;

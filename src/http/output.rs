@@ -13,7 +13,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::conf::Scope;
 
-use super::{head, request::Request};
+use super::{head, phase::Flow, request::Request};
 
 /// A piece of response body on its way through the filters.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,16 @@ pub enum OutputError {
     Status(u16),
     /// A body filter failed, or the client is gone.
     Broken,
+}
+
+impl OutputError {
+    /// How a handler that met the error ends.
+    pub fn flow(self) -> Flow {
+        match self {
+            Self::Status(code) => Flow::Status(code),
+            Self::HeaderSent | Self::Broken => Flow::Done,
+        }
+    }
 }
 
 /// A header and body filter. Filters run in the order `app` lists them.
@@ -121,6 +131,34 @@ impl Request {
             deliver(self, chunk);
         }
         if self.conn.failed() { Err(OutputError::Broken) } else { Ok(()) }
+    }
+
+    /// Answers with a status and a text, as `return` does; redirects take the text as their target.
+    pub fn answer(self: &Rc<Self>, status: u16, kind: Option<Bytes>, text: Bytes) -> Flow {
+        self.discard_body();
+        self.set_status(status);
+        if matches!(status, 301 | 302 | 303 | 307 | 308) {
+            self.headers_out.borrow_mut().list.set("Location", text);
+            return Flow::Status(status);
+        }
+        match kind {
+            Some(kind) => self.headers_out.borrow_mut().content_type = Some(kind),
+            None => self.choose_content_type(),
+        }
+        match self.respond(text) {
+            Ok(()) => Flow::Done,
+            Err(error) => error.flow(),
+        }
+    }
+
+    /// Takes the media type from the extension of the URI, unless somebody chose one.
+    pub fn choose_content_type(&self) {
+        let mut out = self.headers_out.borrow_mut();
+        if out.content_type.is_none() {
+            let uri = self.uri.borrow();
+            out.content_type =
+                Some(self.with_location(|location| location.core().media_type(&uri)));
+        }
     }
 
     /// Sends a whole small response: head, body, end.

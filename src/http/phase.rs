@@ -101,9 +101,9 @@ pub struct Chain {
 }
 
 impl Handlers {
-    pub fn new(all: &[Registered]) -> Self {
+    pub fn new(all: &[&[Registered]]) -> Self {
         let mut handlers = Self::default();
-        for item in all {
+        for item in all.iter().copied().flatten() {
             handlers.by_phase[item.phase as usize].push(item.handler);
         }
         handlers

@@ -231,6 +231,14 @@ impl Request {
         *self.location.borrow_mut() = location;
     }
 
+    /// Enters an `if` block: without a content handler of its own the one around it stays.
+    pub fn enter_conditional(&self, location: Arc<Location>) {
+        if location.content_handler.is_some() {
+            *self.content_handler.borrow_mut() = location.content_handler;
+        }
+        *self.location.borrow_mut() = location;
+    }
+
     pub fn content_handler(&self) -> Option<&'static dyn Handler> {
         *self.content_handler.borrow()
     }

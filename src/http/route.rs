@@ -10,7 +10,10 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::base::{log::Level, regex::Regex};
+use crate::base::{
+    log::Level,
+    regex::{MatchError, Regex},
+};
 
 use super::{
     build::AddressServers,
@@ -67,14 +70,19 @@ pub fn find_server(servers: &AddressServers, host: &[u8]) -> (Arc<Server>, Vec<O
 }
 
 /// The whole match and its groups, or `None`.
-pub fn groups(regex: &Regex, subject: &Bytes) -> Option<Vec<Option<Bytes>>> {
-    let found = regex.captures(subject).ok().flatten()?;
-    Some(
-        (0..found.len())
-            .map(|at| found.span(at).map(|(from, to)| subject.slice(from..to)))
-            .collect(),
-    )
+pub fn groups(regex: &Regex, subject: &Bytes) -> Option<Groups> {
+    try_groups(regex, subject).ok().flatten()
 }
+
+/// The same, telling a match that could not be decided.
+pub fn try_groups(regex: &Regex, subject: &Bytes) -> Result<Option<Groups>, MatchError> {
+    let Some(found) = regex.captures(subject)? else { return Ok(None) };
+    let span = |at| found.span(at).map(|(from, to)| subject.slice(from..to));
+    Ok(Some((0..found.len()).map(span).collect()))
+}
+
+/// The whole match first; a group that took no part has none.
+pub type Groups = Vec<Option<Bytes>>;
 
 /// The file a URI maps to, for messages.
 pub fn mapped_path(r: &Rc<Request>) -> String {

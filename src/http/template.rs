@@ -5,7 +5,10 @@ use std::rc::Rc;
 use bstr::BStr;
 use bytes::Bytes;
 
-use crate::conf::{Builder, Diag};
+use crate::{
+    base::escape,
+    conf::{Builder, Diag},
+};
 
 use super::{
     request::Request,
@@ -60,6 +63,19 @@ impl Template {
     /// Whether `$1` and its kind occur.
     pub fn has_groups(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
+    }
+
+    /// The text for this request; the groups (`$1`) are escaped as parts of query arguments.
+    pub fn eval_quoting_groups(&self, r: &Rc<Request>) -> Bytes {
+        let mut text = Vec::with_capacity(64);
+        for part in &self.parts {
+            let value = value(r, part).unwrap_or_default();
+            match part {
+                Part::Group(_) => escape::append_uri(&mut text, &value, &escape::ARGS),
+                _ => text.extend_from_slice(&value),
+            }
+        }
+        text.into()
     }
 
     /// The text for this request; missing variables are empty.

@@ -107,7 +107,7 @@ impl VarTable {
     pub fn define(&mut self, name: &[u8]) -> Result<VarRef, Diag> {
         let at = self.mention(name);
         let lower = name.to_ascii_lowercase();
-        if let Some(row) = self.row(&lower) {
+        if let Some(row) = self.exact_row(&lower) {
             if !row.changeable {
                 let name = bstr::BStr::new(&lower);
                 return Err(Diag::emerg(format!("the duplicate \"{name}\" variable")));
@@ -147,9 +147,13 @@ impl VarTable {
         self.slots.len()
     }
 
+    fn exact_row(&self, name: &[u8]) -> Option<&'static VarRow> {
+        self.rows.get(std::str::from_utf8(name).ok()?).copied()
+    }
+
     fn row(&self, name: &[u8]) -> Option<&'static VarRow> {
         let text = std::str::from_utf8(name).ok()?;
-        if let Some(row) = self.rows.get(text) {
+        if let Some(row) = self.exact_row(name) {
             return Some(row);
         }
         self.prefixes.iter().copied().find(|row| text.starts_with(row.name.trim_end_matches('*')))
@@ -206,7 +210,10 @@ impl Request {
         let value = match &slot.source {
             Source::Row(row) => (row.read)(self, &slot.name),
             Source::Computed { compute, .. } => compute(self),
-            Source::User | Source::Unknown => return self.uninitialized(&slot.name),
+            Source::User | Source::Unknown => {
+                vars.store(at, Value::Set(Bytes::new()));
+                return self.uninitialized(&slot.name);
+            }
         };
         if !changing {
             vars.store(at, value.clone().map_or(Value::Missing, Value::Set));
@@ -261,15 +268,16 @@ impl Request {
         let lower = name.to_ascii_lowercase();
         let table = &self.http.vars;
         let row = table.row(&lower);
-        if row.is_some_and(|row| !row.changeable) {
-            return Err(VarWriteError::NotChangeable);
-        }
         if let Some(slot) = table.by_name.get(bstr::BStr::new(&lower)) {
             match table.slots[*slot as usize].source {
+                Source::Row(row) if !row.changeable => return Err(VarWriteError::NotChangeable),
                 Source::Computed { .. } => return Err(VarWriteError::NotChangeable),
                 _ => self.set_var(VarRef(*slot), value),
             }
             return Ok(());
+        }
+        if row.is_some_and(|row| !row.changeable) {
+            return Err(VarWriteError::NotChangeable);
         }
         match row.and_then(|row| row.write) {
             Some(write) => write(self, value.unwrap_or_default()),

@@ -102,6 +102,18 @@ pub fn append_uri(out: &mut Vec<u8>, text: &[u8], set: &Set) {
 /// Unescapes as nginx core does: of a broken escape the percent sign is lost and, when the first
 /// character is no digit, that character kept.
 pub fn unescape_uri(text: &[u8], mode: Unescape) -> Vec<u8> {
+    unescape_start(text, mode).0
+}
+
+/// The same for a redirect target: what follows its question mark stays as it is.
+pub fn unescape_redirect(text: &[u8]) -> Vec<u8> {
+    let (mut out, used) = unescape_start(text, Unescape::Redirect);
+    out.extend_from_slice(&text[used..]);
+    out
+}
+
+/// The unescaped text, and how many bytes it was made of.
+fn unescape_start(text: &[u8], mode: Unescape) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -134,7 +146,7 @@ pub fn unescape_uri(text: &[u8], mode: Unescape) -> Vec<u8> {
             break;
         }
     }
-    out
+    (out, at)
 }
 
 /// Unescapes as `ngx.unescape_uri` does: a plus is a space, a broken escape stays as it is.
