@@ -78,8 +78,8 @@ fn orphan_scripts() -> Vec<String> {
     source::below("lua", ".lua")
         .into_iter()
         .filter(|script| {
-            let below = script.path.strip_prefix("lua/").unwrap_or(&script.path);
-            !sources.iter().any(|file| file.text.contains(below))
+            let stem = script.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".lua");
+            !sources.iter().any(|file| file.text.contains(stem))
         })
         .map(|script| format!("{}: no Rust file includes it", script.path))
         .collect()

@@ -42,14 +42,14 @@ const EMPTY_NAMES: &[(&str, &str)] = &[
 /// File names that users gave: modules and topics of nginx and OpenResty.
 const NAMES_OF_USERS: &[&str] = &["set_misc"];
 
-/// Names that follow Rust's own convention.
-const NAMES_OF_RUST: &[&str] = &["fn get_mut", "fn get_or_"];
+/// Names that follow Rust's own convention, and names of the scripting API.
+const NAMES_OF_RUST: &[&str] = &["fn get_mut", "fn get_or_", "fn get_stale", "fn get_keys"];
 
 const BANNED: &[(&str, &str)] = &[
     ("fn get_", "a getter is named after what it gives"),
     ("TODO", "do it, or say in a sentence what is not supported"),
     ("FIXME", "fix it, or say in a sentence what is wrong"),
-    ("XXX", "say it in a sentence"),
+    ("XXX:", "say it in a sentence"),
     ("HACK", "say why it is right"),
     ("/work/", "no paths of one machine"),
 ];
