@@ -29,6 +29,7 @@ use super::store::{Mirror, Table};
 use super::target::Target;
 use crate::base::clock;
 use crate::base::log::Chain;
+use crate::net::tls::ClientTls;
 use crate::upstream::{CheckBit, Group, Peer, Snapshot};
 
 /// The task of one check.
@@ -49,6 +50,8 @@ pub(super) struct Setting {
     pub(super) group: Arc<Group>,
     pub(super) log: Arc<Chain>,
     pub(super) debug: bool,
+    /// Whom a check over TLS trusts.
+    pub(super) tls: Option<ClientTls>,
 }
 
 /// What a running check is told.
@@ -158,9 +161,9 @@ impl Checker {
     }
 
     fn probe(&self, at: usize) -> Flight {
-        let spec = self.spec.clone();
+        let (spec, tls) = (self.spec.clone(), self.setting.tls.clone());
         let addr = self.lock().watches()[at].target.addr.clone();
-        Box::pin(async move { (at, probe::run(&spec, &addr).await) })
+        Box::pin(async move { (at, probe::run(&spec, &addr, tls.as_ref()).await) })
     }
 
     fn finish(&mut self, at: usize, outcome: Outcome) {

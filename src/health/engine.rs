@@ -23,6 +23,7 @@ use super::core::Core;
 use super::spec::CheckSpec;
 use super::store::{Mirror, Table};
 use crate::base::log::Chain;
+use crate::net::tls::ClientTls;
 use crate::upstream::{CheckBit, Group};
 
 /// The checks of this process.
@@ -40,6 +41,8 @@ pub struct Attach {
     pub log: Arc<Chain>,
     /// Write debug lines.
     pub debug: bool,
+    /// Whom a check over TLS trusts.
+    pub tls: Option<ClientTls>,
     /// Number of the configuration the worker runs.
     pub generation: u64,
 }
@@ -58,7 +61,8 @@ impl Engine {
         let (id, orders) = match found {
             Some(check) => {
                 if check.users.iter().all(|u| *u < generation) {
-                    let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug };
+                    let setting =
+                        Setting { group: ask.group, log: ask.log, debug: ask.debug, tls: ask.tls };
                     let _ = check.orders.send(Order::Rebind(setting, ask.table));
                 }
                 check.users.push(generation);
@@ -90,7 +94,7 @@ impl Engine {
         let spec = Arc::new(spec);
         let bit = register.free_bit(spec.upstream.as_ref());
         let mirror = ask.table.map(|table| register.mirror(table, &spec));
-        let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug };
+        let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug, tls: ask.tls };
         let checker = Checker::new(spec.clone(), bit, mirror, setting);
         let (orders, receiver) = unbounded_channel();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);

@@ -114,6 +114,7 @@ impl Scene {
             table: Some(Arc::new(self.dict.clone())),
             log: Arc::new(chain),
             debug: true,
+            tls: None,
             generation,
         })
     }

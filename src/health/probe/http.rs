@@ -9,24 +9,36 @@
 
 use bstr::{BString, ByteSlice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::{Limits, tcp};
 use crate::health::outcome::{Kind, Outcome};
 use crate::health::spec::{HttpProbe, TlsSpec};
 use crate::net::addr::Addr;
 use crate::net::stream::Stream;
+use crate::net::tls::{self, ClientTls};
 
-pub(super) async fn probe(spec: &HttpProbe, addr: &Addr, limits: Limits) -> Outcome {
-    match exchange(spec, addr, limits).await {
+pub(super) async fn probe(
+    spec: &HttpProbe,
+    addr: &Addr,
+    client: Option<&ClientTls>,
+    limits: Limits,
+) -> Outcome {
+    match exchange(spec, addr, client, limits).await {
         Ok(line) => judge(spec, &line),
         Err(outcome) => outcome,
     }
 }
 
-async fn exchange(spec: &HttpProbe, addr: &Addr, limits: Limits) -> Result<BString, Outcome> {
+async fn exchange(
+    spec: &HttpProbe,
+    addr: &Addr,
+    client: Option<&ClientTls>,
+    limits: Limits,
+) -> Result<BString, Outcome> {
     let mut stream = tcp::connect(addr, limits).await?;
     if let Some(tls) = &spec.tls {
-        stream = handshake(stream, tls, limits).await?;
+        stream = handshake(stream, tls, client, limits).await?;
     }
     let sending = async {
         stream.write_all(&spec.request).await?;
@@ -93,9 +105,30 @@ fn skip(text: &[u8], kind: fn(&u8) -> bool) -> Option<&[u8]> {
     (n > 0).then(|| &text[n..])
 }
 
-async fn handshake(stream: Stream, tls: &TlsSpec, limits: Limits) -> Result<Stream, Outcome> {
-    let _ = (stream, tls, limits);
-    Err(Outcome::new(Kind::TlsFailed).detail("no TLS yet"))
+/// Shakes hands; the errors are those of a cosocket's `sslhandshake`, with the reason behind.
+async fn handshake(
+    stream: Stream,
+    tls: &TlsSpec,
+    client: Option<&ClientTls>,
+    limits: Limits,
+) -> Result<Stream, Outcome> {
+    let failed = |text: String| Outcome::new(Kind::TlsFailed).detail(text);
+    let (Stream::Plain(socket), Some(client)) = (stream, client) else {
+        return Err(failed("no TLS settings".into()));
+    };
+    let name = tls.sni.as_ref().and_then(|n| n.to_str().ok());
+    let shaking = tls::connect(socket, client, name);
+    let Ok(shaken) = timeout(limits.each, shaking).await else {
+        return Err(Outcome::new(Kind::TlsTimeout).detail("timeout"));
+    };
+    let connected = shaken.map_err(|e| failed(format!("handshake failed: {e}")))?;
+    if tls.verify {
+        connected.verify(name).map_err(|e| match e.is_name() {
+            true => failed("certificate host mismatch".into()),
+            false => failed(e.to_string()),
+        })?;
+    }
+    Ok(connected.stream)
 }
 
 const LINE_MAX_BYTES: usize = 64 * 1024;

@@ -19,15 +19,16 @@ use super::outcome::{Kind, Outcome};
 use super::spec::{CheckSpec, ProbeSpec, TimeoutScope};
 use crate::base::{clock, errno};
 use crate::net::addr::Addr;
+use crate::net::tls::ClientTls;
 
-/// Probes one address as the check says.
-pub async fn run(spec: &CheckSpec, addr: &Addr) -> Outcome {
+/// Probes one address as the check says; `tls` holds whom a check over TLS trusts.
+pub async fn run(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>) -> Outcome {
     let begun_at = clock::instant();
     let limit = Duration::from_millis(spec.timeout_ms);
     let mut outcome = match spec.timeout_scope {
-        TimeoutScope::EachOperation => wire(spec, addr, Limits { each: limit }).await,
+        TimeoutScope::EachOperation => wire(spec, addr, tls, Limits { each: limit }).await,
         TimeoutScope::WholeProbe => {
-            let probe = wire(spec, addr, Limits { each: limit });
+            let probe = wire(spec, addr, tls, Limits { each: limit });
             let late = Outcome::new(Kind::ReceiveTimeout).detail("timeout");
             timeout(limit, probe).await.unwrap_or(late)
         }
@@ -36,10 +37,10 @@ pub async fn run(spec: &CheckSpec, addr: &Addr) -> Outcome {
     outcome
 }
 
-async fn wire(spec: &CheckSpec, addr: &Addr, limits: Limits) -> Outcome {
+async fn wire(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>, limits: Limits) -> Outcome {
     match &spec.probe {
         ProbeSpec::Tcp => tcp::probe(addr, limits).await,
-        ProbeSpec::Http(http) => http::probe(http, addr, limits).await,
+        ProbeSpec::Http(http) => http::probe(http, addr, tls, limits).await,
     }
 }
 

@@ -40,7 +40,7 @@ where
         let (stream, _) = listener.accept().await.expect("the probe connects");
         serve(stream).await;
     };
-    let (outcome, ()) = tokio::join!(run(spec, &addr), serving);
+    let (outcome, ()) = tokio::join!(run(spec, &addr, None), serving);
     outcome.line()
 }
 
@@ -82,9 +82,9 @@ async fn refused_and_unix() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let addr = Addr::Inet(free.local_addr().expect("bound"));
     drop(free);
-    let outcome = run(&old(&[200]), &addr).await;
+    let outcome = run(&old(&[200]), &addr, None).await;
     assert_eq!(outcome.line(), "L4CON connect failed: connection refused");
-    let outcome = run(&old(&[200]), &Addr::Unix("/nowhere.sock".into())).await;
+    let outcome = run(&old(&[200]), &Addr::Unix("/nowhere.sock".into()), None).await;
     assert_eq!(outcome.line(), "L4CON connect failed: no such file or directory");
 }
 

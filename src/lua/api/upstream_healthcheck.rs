@@ -25,6 +25,7 @@ use crate::lua::ctx;
 use crate::lua::phase::{ANY, WITH_CTX};
 use crate::lua::raw::{Call, Op, Raise, Reply, Val};
 use crate::lua::vm::Worker;
+use crate::net::tls::{ClientSpec, ClientTls};
 use crate::shdict::zones;
 
 pub const TOPIC: Topic = Topic::of(&[
@@ -38,7 +39,7 @@ pub const TOPIC: Topic = Topic::of(&[
 struct Leases(RefCell<Vec<Lease>>);
 
 fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
-    let spec = spec(c)?;
+    let (spec, is_tls) = (spec(c)?, c.truthy(4));
     let groups = groups();
     let Some(group) = groups.find(spec.upstream.as_ref()).cloned() else {
         return c.fail("failed to get primary peers: upstream not found");
@@ -53,12 +54,14 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
     if worker.is_exiting() {
         return c.fail("failed to create timer: process exiting");
     }
+    let tls = is_tls.then(|| ClientTls::build(&ClientSpec::default())).and_then(Result::ok);
     let lease = engine.attach(Attach {
         spec,
         group,
         table: Some(Arc::new(dict) as Arc<dyn Table>),
         log: log::main_chain(),
         debug: c.truthy(14),
+        tls,
         generation: worker.part::<Bound>().generation.get(),
     });
     let first_round = c.truthy(15).then(|| lease.after_round());
