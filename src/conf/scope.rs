@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A feature keeps its settings in a struct of `Option` fields, implements [`Part`] for it and
-//! never learns which other features share the bag. When a block is complete the owner of the block tree
-//! calls [`Scope::inherit`] from the outside in, and shares the finished scopes as `Arc`.
+//! never learns which other features share the bag. When a block is complete the owner of the
+//! block tree calls [`Scope::inherit`] from the outside in, and shares the finished scopes.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
