@@ -289,13 +289,13 @@ impl<'a> Builder<'a> {
     fn look_inside(&mut self, d: &Directive) {
         let name = d.name();
         let here = self.table.row_in(name, self.context());
-        let row = here.or_else(|| self.table.rows(name).first().copied());
-        if let Some(Row { shape: Shape::Block { opens }, .. }) = row {
-            self.frames.push(Frame {
-                context: opens,
-                block: name.to_string(),
-                scope: Scope::new(),
-            });
+        let opens = here.iter().chain(self.table.rows(name)).find_map(|row| match row.shape {
+            Shape::Block { opens } => Some(opens),
+            _ => None,
+        });
+        if let Some(context) = opens {
+            let block = name.to_string();
+            self.frames.push(Frame { context, block, scope: Scope::new() });
             for child in d.children() {
                 self.enter(child);
                 if let Err(diag) = self.check(child) {
