@@ -23,7 +23,7 @@ use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::{http, upstream};
+use crate::{http, lua, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -87,6 +87,7 @@ const ROWS: &[&[Row]] = &[
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
     http::rewrite::conf::ROWS,
+    lua::api::socket::conf::ROWS,
 ];
 
 /// Participants of the phases, in the order they run within a phase.

@@ -72,6 +72,7 @@ const FILES: &[(&str, &str)] = files!(
     "28_re"
     "29_table"
     "30_consts"
+    "40_socket_tcp"
     "70_upstream"
     "71_library"
     "90_cjson"

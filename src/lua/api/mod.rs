@@ -15,6 +15,7 @@ mod phase;
 mod re;
 mod semaphore;
 mod sleep;
+pub mod socket;
 mod thread;
 mod time;
 pub mod timer;
@@ -45,6 +46,7 @@ pub const TOPICS: &[&Topic] = &[
     &re::TOPIC,
     &semaphore::TOPIC,
     &sleep::TOPIC,
+    &socket::TOPIC,
     &thread::TOPIC,
     &time::TOPIC,
     &timer::TOPIC,

@@ -1,0 +1,307 @@
+-- ngx.socket.tcp, ngx.req.socket: argument checks here, waiting and bytes in native code
+local B = ...
+local N, ask, ngx = B.N, B.ask, B.ngx
+local ffi = require "ffi"
+local type, error, select, tostring = type, error, select, tostring
+local setmetatable, concat = setmetatable, table.concat
+
+ffi.cdef "typedef struct { double id; } moonbeat_socket;"
+local free = N["socket.free"]
+local handle = ffi.metatype("moonbeat_socket", { __gc = function(h) free(h.id) end })
+
+local tcp = {}
+local mt = { __index = tcp }
+local req_mt = { __index = tcp }
+
+local function argument(position, name, text, level)
+  error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", (level or 1) + 2)
+end
+
+-- The id behind `self`, or the error OpenResty raises for a wrong one.
+local function id_of(self, name)
+  if type(self) ~= "table" then
+    argument(1, name, "table expected, got " .. (self == nil and "no value" or type(self)), 2)
+  end
+  local h = self[1]
+  return type(h) == "cdata" and h.id or nil
+end
+
+
+local function pool_options(options, name)
+  local size, backlog, pool = options.pool_size, options.backlog, options.pool
+  if size ~= nil then
+    if type(size) ~= "number" then
+      argument(name, "connect", 'bad "pool_size" option type: ' .. type(size), 2)
+    end
+    if size <= 0 then
+      argument(name, "connect", 'bad "pool_size" option value: ' .. size, 2)
+    end
+  end
+  if backlog ~= nil then
+    if type(backlog) ~= "number" then
+      argument(name, "connect", 'bad "backlog" option type: ' .. type(backlog), 2)
+    end
+    if backlog < 0 then
+      argument(name, "connect", 'bad "backlog" option value: ' .. backlog, 2)
+    end
+  end
+  if pool ~= nil then
+    if type(pool) ~= "string" and type(pool) ~= "number" then
+      argument(name, "connect", 'bad "pool" option type: ' .. type(pool), 2)
+    end
+    pool = tostring(pool)
+  end
+  return pool, size, backlog
+end
+
+function tcp.connect(...)
+  local n = select("#", ...)
+  if n ~= 2 and n ~= 3 and n ~= 4 then
+    error("ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen " .. n, 2)
+  end
+  local self, host, port, options = ...
+  local id = id_of(self, "connect")
+  if type(host) ~= "string" and type(host) ~= "number" then
+    argument(2, "connect", "string expected, got " .. type(host), 1)
+  end
+  local pool, size, backlog
+  if n == 3 and type(port) == "table" then
+    pool, size, backlog = pool_options(port, 3)
+    port = nil
+  elseif n == 4 and type(options) == "table" then
+    pool, size, backlog = pool_options(options, 4)
+  end
+  if port ~= nil and not tonumber(port) or port == nil and n > 2 and type(select(3, ...)) ~= "table" then
+    argument(3, "connect", "number expected, got " .. type(port), 1)
+  end
+  return ask(N["socket.connect"](id, host, port and tonumber(port), pool, size, backlog))
+end
+
+function tcp.bind(...)
+  local n = select("#", ...)
+  if n ~= 2 and n ~= 3 then
+    error("expecting 2 or 3 arguments, but got " .. n, 2)
+  end
+  local self, address = ...
+  return N["socket.bind"](id_of(self, "bind"), address)
+end
+
+-- Flattens what send() takes into one string.
+local function join(value, parts, top)
+  local kind = type(value)
+  if kind == "string" or kind == "number" then
+    parts[#parts + 1] = tostring(value)
+  elseif kind == "nil" then
+    parts[#parts + 1] = "nil"
+  elseif kind == "boolean" then
+    parts[#parts + 1] = tostring(value)
+  elseif kind == "table" then
+    local length = 0
+    for key in pairs(value) do
+      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+        return "non-array table found"
+      end
+      if key > length then
+        length = key
+      end
+    end
+    for i = 1, length do
+      local bad = join(value[i], parts)
+      if bad then
+        return bad
+      end
+    end
+  else
+    return top and ("string, number, boolean, nil, or array table expected, got " .. kind)
+      or ("bad data type " .. kind .. " found")
+  end
+end
+
+function tcp.send(...)
+  local n = select("#", ...)
+  if n ~= 2 then
+    error("expecting 2 arguments (including the object), but got " .. n, 2)
+  end
+  local self, data = ...
+  local id = id_of(self, "send")
+  if type(data) ~= "string" then
+    local parts = {}
+    local bad = join(data, parts, true)
+    if bad then
+      argument(1, "send", bad, 1)
+    end
+    data = concat(parts)
+  end
+  return ask(N["socket.send"](id, data))
+end
+
+function tcp.receive(...)
+  local n = select("#", ...)
+  if n ~= 1 and n ~= 2 then
+    error("expecting 1 or 2 arguments (including the object), but got " .. n, 2)
+  end
+  local self, pattern = ...
+  local id = id_of(self, "receive")
+  if n == 1 then
+    return ask(N["socket.receive"](id))
+  end
+  return ask(N["socket.receive"](id, pattern))
+end
+
+function tcp.receiveany(...)
+  local n = select("#", ...)
+  if n ~= 2 then
+    error("expecting 2 arguments (including the object), but got " .. n, 2)
+  end
+  local self, max = ...
+  return ask(N["socket.receiveany"](id_of(self, "receiveany"), max))
+end
+
+function tcp.receiveuntil(...)
+  local n = select("#", ...)
+  if n ~= 2 and n ~= 3 then
+    error("expecting 2 or 3 arguments (including the object), but got " .. n, 2)
+  end
+  local self, pattern, options = ...
+  local id = id_of(self, "receiveuntil")
+  local inclusive = false
+  if n == 3 then
+    if type(options) ~= "table" then
+      argument(3, "receiveuntil", "table expected, got " .. type(options), 1)
+    end
+    inclusive = options.inclusive
+    if inclusive ~= nil and type(inclusive) ~= "boolean" then
+      error('bad "inclusive" option value type: ' .. type(inclusive), 2)
+    end
+  end
+  local ok, err = N["socket.until"](pattern)
+  if not ok then
+    return nil, err
+  end
+  local ended = false
+  return function(size)
+    if size ~= nil and type(size) ~= "number" then
+      size = tonumber(size)
+    end
+    local data, fault, partial, now = ask(N["socket.receiveuntil"](id, pattern, inclusive, size, ended))
+    ended = now
+    if fault then
+      return data, fault, partial
+    end
+    if data == nil then
+      return nil, nil, nil
+    end
+    return data
+  end
+end
+
+function tcp.settimeout(...)
+  local n = select("#", ...)
+  if n ~= 2 then
+    error("ngx.socket settimeout: expecting 2 arguments (including the object) but seen " .. n, 2)
+  end
+  local self, ms = ...
+  local id = id_of(self, "settimeout")
+  if type(ms) ~= "number" then
+    ms = tonumber(ms) or argument(2, "settimeout", "number expected, got " .. type(ms), 1)
+  end
+  N["socket.settimeouts"](id, ms, ms, ms)
+end
+
+function tcp.settimeouts(...)
+  local n = select("#", ...)
+  if n ~= 4 then
+    error("ngx.socket settimeouts: expecting 4 arguments (including the object) but seen " .. n, 2)
+  end
+  local self, connect, send, read = ...
+  N["socket.settimeouts"](id_of(self, "settimeouts"), connect, send, read)
+end
+
+function tcp.setoption(...)
+  local self, option, value = ...
+  local id = id_of(self, "setoption")
+  if option == nil then
+    return nil, 'missing the "option" argument'
+  end
+  if value == nil then
+    return nil, 'missing the "value" argument'
+  end
+  return N["socket.setoption"](id, option, value)
+end
+
+function tcp.getoption(self, option)
+  local id = id_of(self, "getoption")
+  if option == nil then
+    return nil, 'missing the "option" argument'
+  end
+  return N["socket.getoption"](id, option)
+end
+
+function tcp.close(...)
+  local n = select("#", ...)
+  if n ~= 1 then
+    error("expecting 1 argument (including the object) but seen " .. n, 2)
+  end
+  local self = ...
+  return N["socket.close"](id_of(self, "close"))
+end
+
+function tcp.setkeepalive(...)
+  local n = select("#", ...)
+  if n < 1 or n > 3 then
+    error("expecting 1 to 3 arguments (including the object), but got " .. n, 2)
+  end
+  local self, timeout, size = ...
+  local id = id_of(self, "setkeepalive")
+  if size ~= nil and type(size) == "number" and size <= 0 then
+    argument(3, "setkeepalive", 'bad "pool_size" option value: ' .. size, 1)
+  end
+  return N["socket.setkeepalive"](id, timeout, size)
+end
+
+function tcp.getreusedtimes(...)
+  local n = select("#", ...)
+  if n ~= 1 then
+    error("expecting 1 argument (including the object), but got " .. n, 2)
+  end
+  local self = ...
+  return N["socket.getreusedtimes"](id_of(self, "getreusedtimes"))
+end
+
+function tcp.getfd(self)
+  return N["socket.getfd"](id_of(self, "getfd"))
+end
+
+local socket = ngx.socket or {}
+ngx.socket = socket
+ngx._tcp_meta = mt.__index
+
+function socket.tcp(...)
+  if select("#", ...) ~= 0 then
+    error("expecting zero arguments, but got " .. select("#", ...), 2)
+  end
+  return setmetatable({ handle(N["socket.tcp"]()) }, mt)
+end
+
+socket.stream = socket.tcp
+
+function socket.connect(...)
+  local sock = setmetatable({ handle(N["socket.tcp"]()) }, mt)
+  local ok, err = sock:connect(...)
+  if not ok then
+    return nil, err
+  end
+  return sock
+end
+
+function ngx.req.socket(...)
+  local n = select("#", ...)
+  if n > 1 then
+    error("expecting zero arguments, but got " .. n, 2)
+  end
+  local id, err = N["socket.req"]((...))
+  if not id then
+    return nil, err
+  end
+  return setmetatable({ handle(id) }, req_mt)
+end

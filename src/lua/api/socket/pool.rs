@@ -1,0 +1,264 @@
+//! Connection pools: `setkeepalive` puts connections in, `connect` takes them out.
+//!
+//! ```text
+//!  connect ─▶ idle one? ─▶ it
+//!          └▶ pool with a backlog full? ─▶ wait in line ─▶ a seat, or a connection somebody gave back
+//! ```
+//! One set of pools per worker thread, by name.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::c_int;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::link::Link;
+use super::own_socket;
+use super::tcp::Tcp;
+use crate::lua::raw::{Call, Raise};
+use crate::net::stream::Stream;
+
+/// What a connect asks of its pool.
+pub struct Wish {
+    pub name: Vec<u8>,
+    pub size: Option<usize>,
+    pub backlog: Option<usize>,
+    pub default_size: usize,
+}
+
+/// A connection nobody uses.
+pub struct Idle {
+    pub stream: Stream,
+    pub reused_times: u64,
+    pub secured: bool,
+}
+
+/// What a connect got.
+pub enum Seating {
+    Idle(Idle, Option<Seat>),
+    /// Connect anew; the seat is held meanwhile.
+    Fresh(Option<Seat>),
+    Refused(&'static str),
+}
+
+/// One of the connections a pool with a backlog counts.
+pub struct Seat {
+    pool: Rc<Pool>,
+}
+
+struct Pool {
+    name: Vec<u8>,
+    size: usize,
+    backlog: Option<usize>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one used last is taken first.
+    idle: VecDeque<Entry>,
+    serial: u64,
+    connections: usize,
+    waiting: VecDeque<oneshot::Sender<Seating>>,
+}
+
+struct Entry {
+    id: u64,
+    idle: Idle,
+    seat: Option<Seat>,
+    /// Ends the watch over the connection.
+    taken: Rc<Notify>,
+}
+
+thread_local! {
+    static POOLS: RefCell<HashMap<Vec<u8>, Rc<Pool>>> = RefCell::default();
+}
+
+/// Finds a connection or a right to make one.
+pub async fn seat(wish: &Wish, timeout_ms: u64) -> Seating {
+    let counted = wish.backlog.is_some() || wish.size.is_some();
+    let known = POOLS.with_borrow(|pools| pools.get(&wish.name).cloned());
+    let pool = match (known, counted) {
+        (Some(pool), _) => pool,
+        (None, true) => {
+            Pool::open(&wish.name, wish.size.unwrap_or(wish.default_size), wish.backlog)
+        }
+        (None, false) => return Seating::Fresh(None),
+    };
+    if let Some(entry) = pool.state.borrow_mut().idle.pop_back() {
+        entry.taken.notify_one();
+        return Seating::Idle(entry.idle, entry.seat);
+    }
+    let Some(backlog) = pool.backlog else { return Seating::Fresh(None) };
+    if pool.state.borrow().connections < pool.size {
+        return Seating::Fresh(Some(Seat::take(&pool)));
+    }
+    if pool.state.borrow().waiting.len() >= backlog {
+        return Seating::Refused("too many waiting connect operations");
+    }
+    let (sender, receiver) = oneshot::channel();
+    pool.state.borrow_mut().waiting.push_back(sender);
+    match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
+        Ok(Ok(seating)) => seating,
+        _ => Seating::Refused("timeout"),
+    }
+}
+
+/// `setkeepalive(id, timeout_ms | nil, size | nil)`
+pub fn setkeepalive(c: &Call<'_>) -> Result<c_int, Raise> {
+    let socket = own_socket(c)?;
+    let Some(link) = socket.linked() else { return c.fail("closed") };
+    if link.is_request() {
+        return c.fail("attempt to setkeepalive on a request socket");
+    }
+    if socket.read_closed.get() || socket.write_closed.get() {
+        return c.fail("closed");
+    }
+    if let Some(word) = socket.busy_word(true, true) {
+        return c.fail(word);
+    }
+    if !socket.input.borrow().is_empty() {
+        return c.fail("unread data in buffer");
+    }
+    let timeout_ms = c.opt_num(2)?.map_or(socket.settings.keepalive_timeout_ms, |ms| ms as u64);
+    let size = c.opt_num(3)?.map(|size| size as usize).filter(|size| *size > 0);
+    if is_dubious(&link) {
+        socket.abandon();
+        return c.fail("connection in dubious state");
+    }
+    drop(link);
+    if c.ctx()?.vm.worker.is_exiting() {
+        socket.abandon();
+        return c.ret(1.0);
+    }
+    give_back(&socket, timeout_ms, size);
+    c.ret(1.0)
+}
+
+/// Something arrived that nobody asked for, or the peer closed.
+fn is_dubious(link: &Link) -> bool {
+    link.with_stream(|stream| {
+        let mut byte = [0; 1];
+        !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            || stream.peer_closed()
+    })
+}
+
+fn give_back(socket: &Rc<Tcp>, timeout_ms: u64, size: Option<usize>) {
+    let name = socket.pool_key.borrow().clone();
+    let known = POOLS.with_borrow(|pools| pools.get(&name).cloned());
+    let pool =
+        known.unwrap_or_else(|| Pool::open(&name, size.unwrap_or(socket.settings.pool_size), None));
+    let link = socket.link.borrow_mut().take();
+    let seat = socket.seat.borrow_mut().take();
+    let Some(Link::Own(stream)) = link.and_then(Rc::into_inner) else { return };
+    let idle = Idle {
+        stream: stream.into_inner(),
+        reused_times: socket.reused_times.get(),
+        secured: socket.secured.get(),
+    };
+    socket.abandon();
+    pool.put(idle, seat, timeout_ms);
+}
+
+impl Pool {
+    fn open(name: &[u8], size: usize, backlog: Option<usize>) -> Rc<Self> {
+        let pool = Rc::new(Self {
+            name: name.to_vec(),
+            size: size.max(1),
+            backlog,
+            state: RefCell::default(),
+        });
+        POOLS.with_borrow_mut(|pools| pools.insert(name.to_vec(), Rc::clone(&pool)));
+        pool
+    }
+
+    /// Hands the connection to the first in line, or keeps it; the oldest makes room.
+    fn put(self: &Rc<Self>, idle: Idle, seat: Option<Seat>, timeout_ms: u64) {
+        let (mut idle, mut seat) = (idle, seat);
+        loop {
+            let Some(first) = self.state.borrow_mut().waiting.pop_front() else { break };
+            match first.send(Seating::Idle(idle, seat)) {
+                Ok(()) => return,
+                Err(Seating::Idle(back, its_seat)) => (idle, seat) = (back, its_seat),
+                Err(_) => return,
+            }
+        }
+        let evicted = {
+            let mut state = self.state.borrow_mut();
+            state.serial += 1;
+            let id = state.serial;
+            let taken = Rc::new(Notify::new());
+            state.idle.push_back(Entry { id, idle, seat, taken: Rc::clone(&taken) });
+            tokio::task::spawn_local(watch(Rc::clone(self), id, taken, timeout_ms));
+            if state.idle.len() > self.size { state.idle.pop_front() } else { None }
+        };
+        if let Some(entry) = evicted {
+            entry.taken.notify_one();
+        }
+    }
+
+    /// Removes a connection that is still idle.
+    fn drop_idle(&self, id: u64) {
+        let entry = {
+            let mut state = self.state.borrow_mut();
+            let at = state.idle.iter().position(|entry| entry.id == id);
+            at.and_then(|at| state.idle.remove(at))
+        };
+        drop(entry);
+        let state = self.state.borrow();
+        if state.idle.is_empty() && state.connections == 0 && state.waiting.is_empty() {
+            POOLS.with_borrow_mut(|pools| pools.remove(&self.name));
+        }
+    }
+}
+
+impl Seat {
+    fn take(pool: &Rc<Pool>) -> Self {
+        pool.state.borrow_mut().connections += 1;
+        Self { pool: Rc::clone(pool) }
+    }
+}
+
+impl Drop for Seat {
+    /// A free seat goes to the first in line.
+    fn drop(&mut self) {
+        self.pool.state.borrow_mut().connections -= 1;
+        loop {
+            let Some(first) = self.pool.state.borrow_mut().waiting.pop_front() else { return };
+            if first.is_closed() {
+                continue;
+            }
+            let seat = Self::take(&self.pool);
+            if first.send(Seating::Fresh(Some(seat))).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+/// Drops an idle connection when its time is over, or when the peer says anything.
+async fn watch(pool: Rc<Pool>, id: u64, taken: Rc<Notify>, timeout_ms: u64) {
+    let over = async {
+        match timeout_ms {
+            0 => std::future::pending().await,
+            ms => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+    };
+    let spoken = std::future::poll_fn(|cx| {
+        let state = pool.state.borrow();
+        match state.idle.iter().find(|entry| entry.id == id) {
+            Some(entry) => entry.idle.stream.socket().poll_read_ready(cx).map(|_| ()),
+            None => std::task::Poll::Ready(()),
+        }
+    });
+    tokio::select! {
+        () = taken.notified() => return,
+        () = over => {}
+        () = spoken => {}
+    }
+    pool.drop_idle(id);
+}
