@@ -54,70 +54,104 @@ impl Date {
         MONTHS[self.month as usize - 1]
     }
 
-    fn zone(self, colon: &str) -> String {
-        let sign = if self.offset_min < 0 { '-' } else { '+' };
-        let abs = self.offset_min.abs();
-        format!("{sign}{:02}{colon}{:02}", abs / 60, abs % 60)
+    /// Appends ` +0600` or `+06:00`.
+    fn zone(self, text: &mut Text, colon: &str) {
+        let minutes = self.offset_min.unsigned_abs();
+        text.put(if self.offset_min < 0 { "-" } else { "+" });
+        text.two(minutes / 60).put(colon).two(minutes % 60);
     }
 
-    fn clock(self) -> String {
-        format!("{:02}:{:02}:{:02}", self.hour, self.min, self.sec)
+    /// Appends `2006-01-02` with this separator.
+    fn days(self, text: &mut Text, separator: &str) {
+        text.four(self.year).put(separator).two(self.month).put(separator).two(self.day);
+    }
+
+    /// Appends `15:04:05`.
+    fn clock(self, text: &mut Text) {
+        text.two(self.hour).put(":").two(self.min).put(":").two(self.sec);
     }
 }
 
 /// `Mon, 28 Sep 1970 06:00:00 GMT`
 pub fn http_time(secs: i64) -> String {
     let d = Date::utc(secs);
-    let week = WEEK[d.weekday as usize];
-    format!("{week}, {:02} {} {:4} {} GMT", d.day, d.month_name(), d.year, d.clock())
+    let mut text = Text::new();
+    text.put(WEEK[d.weekday as usize]).put(", ").two(d.day).put(" ").put(d.month_name());
+    text.put(" ").four(d.year).put(" ");
+    d.clock(&mut text);
+    text.put(" GMT").done()
 }
 
 /// `Mon, 28-Sep-70 06:00:00 GMT`; four digits of the year only after 2037, as nginx.
 pub fn cookie_time(secs: i64) -> String {
     let d = Date::utc(secs);
-    let week = WEEK[d.weekday as usize];
-    let year = if d.year > 2037 { d.year.to_string() } else { format!("{:02}", d.year % 100) };
-    format!("{week}, {:02}-{}-{year} {} GMT", d.day, d.month_name(), d.clock())
+    let mut text = Text::new();
+    text.put(WEEK[d.weekday as usize]).put(", ").two(d.day).put("-").put(d.month_name()).put("-");
+    match d.year > 2037 {
+        true => text.four(d.year),
+        false => text.two((d.year % 100) as u32),
+    };
+    text.put(" ");
+    d.clock(&mut text);
+    text.put(" GMT").done()
 }
 
 /// `1970/09/28 12:00:00`, local: the head of an error log line.
 pub fn error_log_time(secs: i64) -> String {
-    let d = Date::local(secs);
-    format!("{:4}/{:02}/{:02} {}", d.year, d.month, d.day, d.clock())
+    days_and_clock(Date::local(secs), "/")
 }
 
 /// `28/Sep/1970:12:00:00 +0600`, local: `$time_local`.
 pub fn access_log_time(secs: i64) -> String {
     let d = Date::local(secs);
-    format!("{:02}/{}/{}:{} {}", d.day, d.month_name(), d.year, d.clock(), d.zone(""))
+    let mut text = Text::new();
+    text.two(d.day).put("/").put(d.month_name()).put("/").four(d.year).put(":");
+    d.clock(&mut text);
+    text.put(" ");
+    d.zone(&mut text, "");
+    text.done()
 }
 
 /// `1970-09-28T12:00:00+06:00`, local: `$time_iso8601`.
 pub fn iso8601_time(secs: i64) -> String {
     let d = Date::local(secs);
-    format!("{:4}-{:02}-{:02}T{}{}", d.year, d.month, d.day, d.clock(), d.zone(":"))
+    let mut text = Text::new();
+    d.days(&mut text, "-");
+    text.put("T");
+    d.clock(&mut text);
+    d.zone(&mut text, ":");
+    text.done()
 }
 
 /// `Sep 28 12:00:00`, local: the head of a syslog message.
 pub fn syslog_time(secs: i64) -> String {
     let d = Date::local(secs);
-    format!("{} {:2} {}", d.month_name(), d.day, d.clock())
+    let mut text = Text::new();
+    text.put(d.month_name()).put(" ");
+    match d.day < 10 {
+        true => text.put(" ").put(&d.day.to_string()),
+        false => text.two(d.day),
+    };
+    text.put(" ");
+    d.clock(&mut text);
+    text.done()
 }
 
 /// `1970-09-28`, local: `ngx.today()`.
 pub fn today(secs: i64) -> String {
-    let d = Date::local(secs);
-    format!("{:04}-{:02}-{:02}", d.year, d.month, d.day)
+    let mut text = Text::new();
+    Date::local(secs).days(&mut text, "-");
+    text.done()
 }
 
 /// `1970-09-28 12:00:00`, local: `ngx.localtime()`.
 pub fn local_time(secs: i64) -> String {
-    date_and_clock(Date::local(secs))
+    days_and_clock(Date::local(secs), "-")
 }
 
 /// `1970-09-28 12:00:00`: `ngx.utctime()`.
 pub fn utc_time(secs: i64) -> String {
-    date_and_clock(Date::utc(secs))
+    days_and_clock(Date::utc(secs), "-")
 }
 
 /// Reads the three date formats of HTTP, as tolerant as nginx.
@@ -155,6 +189,35 @@ pub fn parse_http_time(text: &[u8]) -> Option<i64> {
     r.one(b' ')?;
     let of_day = r.clock()?;
     seconds(year, month, day, of_day)
+}
+
+/// Puts a date together; dates are written often, and the standard formatter is slow at it.
+struct Text(String);
+
+impl Text {
+    fn new() -> Self {
+        Self(String::with_capacity(32))
+    }
+
+    fn put(&mut self, piece: &str) -> &mut Self {
+        self.0.push_str(piece);
+        self
+    }
+
+    fn two(&mut self, number: u32) -> &mut Self {
+        for digit in [number / 10 % 10, number % 10] {
+            self.0.push(char::from(b'0' + digit as u8));
+        }
+        self
+    }
+
+    fn four(&mut self, year: i64) -> &mut Self {
+        self.two((year / 100) as u32).two((year % 100) as u32)
+    }
+
+    fn done(&mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
 }
 
 /// Takes the pieces of a date off the front of a text.
@@ -205,8 +268,12 @@ impl Reader<'_> {
     }
 }
 
-fn date_and_clock(d: Date) -> String {
-    format!("{:04}-{:02}-{:02} {}", d.year, d.month, d.day, d.clock())
+fn days_and_clock(d: Date, separator: &str) -> String {
+    let mut text = Text::new();
+    d.days(&mut text, separator);
+    text.put(" ");
+    d.clock(&mut text);
+    text.done()
 }
 
 /// Seconds since 1970 at a date and a second of the day, in UTC; `None` for a day that is not.

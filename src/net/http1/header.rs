@@ -76,10 +76,8 @@ pub(super) struct Malformed {
 impl Known {
     /// Finds a name by its letters, whatever their case.
     pub fn of(name: &[u8]) -> Self {
-        let same_length = |row: &&(&str, Self)| row.0.len() == name.len();
-        let found =
-            TABLE.iter().filter(same_length).find(|(n, _)| n.as_bytes().eq_ignore_ascii_case(name));
-        found.map_or(Self::Other, |&(_, known)| known)
+        let is_name = |row: &&(&str, Self)| row.0.as_bytes().eq_ignore_ascii_case(name);
+        TABLE.iter().find(is_name).map_or(Self::Other, |&(_, known)| known)
     }
 
     /// Whether a request with two of these is refused.
@@ -157,7 +155,7 @@ fn name(cursor: &mut Cursor<'_>, start: usize, underscores: bool) -> Result<bool
 /// Steps over the value and the line's end.
 fn value(cursor: &mut Cursor<'_>, line_start: usize) -> Result<Span, Stop<Malformed>> {
     let start = cursor.at();
-    let Some(len) = cursor.rest().iter().position(|&c| matches!(c, b'\n' | b'\r' | 0)) else {
+    let Some(len) = memchr::memchr3(b'\n', b'\r', 0, cursor.rest()) else {
         return Err(Stop::More);
     };
     let text = cursor.rest()[..len].trim_end_with(|c| c == ' ');
