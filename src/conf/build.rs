@@ -289,11 +289,11 @@ impl<'a> Builder<'a> {
     fn look_inside(&mut self, d: &Directive) {
         let name = d.name();
         let here = self.table.row_in(name, self.context());
-        let opens = here.iter().chain(self.table.rows(name)).find_map(|row| match row.shape {
-            Shape::Block { opens } => Some(opens),
-            _ => None,
-        });
-        if let Some(context) = opens {
+        let rows = here.iter().chain(self.table.rows(name));
+        let opens = rows.map(|row| row.shape.opens()).find(|opens| *opens != 0);
+        if let Some(opens) = opens {
+            // What would be right without the misplaced block is not told to be wrong in it.
+            let context = if here.is_some() { opens } else { opens | (self.context() & !MAIN) };
             let block = name.to_string();
             self.frames.push(Frame { context, block, scope: Scope::new() });
             for child in d.children() {
@@ -328,9 +328,17 @@ impl<'a> Builder<'a> {
         let here = &self.frames[self.frames.len() - 1].block;
         let is_block = matches!(d.body, Body::Block(_));
         diag.hint(if is_block && contexts == MAIN {
+            let opens = rows.iter().fold(0, |all, row| all | row.shape.opens());
+            let inner = d.children().iter().find(|child| {
+                let may_stand = |context| self.table.row_in(child.name(), context).is_some();
+                may_stand(self.context()) && !may_stand(opens)
+            });
+            let stays = inner.map_or(String::new(), |child| {
+                format!("; \"{}\" of line {} stays in \"{here}\"", child.name(), child.line())
+            });
             format!(
                 "\"{name}\" is an outermost block: write {name} {{ … {here} {{ … }} … }}, and move \
-                 what stands in this \"{name}\" into that one, before \"{here}\""
+                 what stands in this \"{name}\" into that one, before \"{here}\"{stays}"
             )
         } else if self.context() == MAIN && contexts & HTTP != 0 {
             format!("put it into the http block: http {{ … {name} … }}")

@@ -96,6 +96,16 @@ pub enum Shape {
     Lua,
 }
 
+impl Shape {
+    /// The context of the directives inside; none for other shapes.
+    pub fn opens(self) -> Contexts {
+        match self {
+            Self::Block { opens } => opens,
+            _ => 0,
+        }
+    }
+}
+
 /// A set of the places where a directive may stand.
 pub type Contexts = u32;
 
