@@ -10,8 +10,11 @@ use moonbeat::net::http1::{chunked, request, response, uri};
 
 use crate::harness::case::Case;
 
+/// Feeds one input to the code under test.
+type Target = fn(&[u8], &mut Random);
+
 pub fn cases() -> Vec<Case> {
-    let targets: [(&str, fn(&[u8], &mut Random)); 4] = [
+    let targets: [(&str, Target); 4] = [
         ("request", fuzz_request),
         ("response", fuzz_response),
         ("chunked", fuzz_chunked),

@@ -16,11 +16,11 @@ use std::time::Duration;
 use gateway::{Gateway, QUICK, SLOW};
 use peers::{Peer, Script};
 
-use crate::harness::case::{Case, Outcome};
+use crate::harness::case::{Case, Check, Outcome};
 use crate::harness::server::Program;
 
 pub fn cases() -> Vec<Case> {
-    let rows: Vec<(&str, fn() -> Result<(), String>)> = vec![
+    let rows: Vec<(&str, Check)> = vec![
         ("a checker probes at once, then every interval, with the user's bytes", first_probe),
         ("a dead peer goes down after fall rounds and comes back after rise", down_and_up),
         ("404 is a failure", not_found_is_failure),

@@ -27,11 +27,11 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use harness::case::Case;
+use harness::case::{Case, Family};
 use harness::{blocks, ledger, modes, runner};
 
 /// Every family of cases, in the order in which they are started.
-const FAMILIES: &[(&str, fn() -> Vec<Case>)] = &[
+const FAMILIES: &[(&str, Family)] = &[
     ("tidy", tidy::cases),
     ("fuzz", fuzz_conf::cases),
     ("conf", conf_cases::cases),

@@ -14,8 +14,11 @@ mod words;
 
 use crate::harness::case::Case;
 
+/// What a check finds wrong, one text a place.
+type Complaints = fn() -> Vec<String>;
+
 pub fn cases() -> Vec<Case> {
-    let checks: [(&str, fn() -> Vec<String>); 12] = [
+    let checks: [(&str, Complaints); 12] = [
         ("layers", layers::complaints),
         ("third-party borders", borders::complaints),
         ("unsafe only in named files", borders::unsafe_complaints),

@@ -9,6 +9,12 @@ pub struct Case {
     run: Box<dyn FnOnce() -> Outcome + Send>,
 }
 
+/// A case as a plain function, as tables of cases hold it.
+pub type Check = fn() -> Result<(), String>;
+
+/// A module's list of cases.
+pub type Family = fn() -> Vec<Case>;
+
 /// How a case ended.
 #[derive(Debug)]
 pub enum Outcome {

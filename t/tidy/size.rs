@@ -64,8 +64,7 @@ fn functions(file: &File) -> Vec<(String, usize, usize)> {
             rest == "}" || (rest.starts_with(')') && rest.ends_with(';'))
         };
         let one_line = line.trim_end().ends_with('}');
-        let body =
-            if one_line { 0 } else { lines[at..].iter().position(|l| is_last(l)).unwrap_or(0) };
+        let body = if one_line { 0 } else { lines[at..].iter().position(is_last).unwrap_or(0) };
         found.push((name.to_owned(), at + 1, body + 1));
     }
     found
