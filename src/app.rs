@@ -88,6 +88,7 @@ const ROWS: &[&[Row]] = &[
     http::server_conf::ROWS,
     http::rewrite::conf::ROWS,
     lua::api::socket::conf::ROWS,
+    lua::api::socket::tls::ROWS,
 ];
 
 /// Participants of the phases, in the order they run within a phase.

@@ -305,3 +305,24 @@ function ngx.req.socket(...)
   end
   return setmetatable({ handle(id) }, req_mt)
 end
+
+ffi.cdef "typedef struct { int unused; } moonbeat_ssl_session;"
+local session = ffi.typeof("moonbeat_ssl_session")
+
+function tcp.sslhandshake(self, reused, name, verify, status_request, ...)
+  local n = select("#", ...)
+  if not self or n > 0 then
+    error("ngx.socket sslhandshake: expecting 1 ~ 5 arguments (including the object), but seen "
+      .. (self and 5 + n or 0), 2)
+  end
+  local id = id_of(self, "sslhandshake")
+  local ok, err = ask(N["socket.sslhandshake"](id, name, verify))
+  if not ok then
+    return ok, err
+  end
+  if reused == false then
+    return true
+  end
+  -- Sessions are kept and resumed natively, by server name.
+  return session()
+end

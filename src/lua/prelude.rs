@@ -73,6 +73,7 @@ const FILES: &[(&str, &str)] = files!(
     "29_table"
     "30_consts"
     "40_socket_tcp"
+    "41_socket_udp"
     "70_upstream"
     "71_library"
     "90_cjson"

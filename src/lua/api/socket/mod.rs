@@ -14,10 +14,12 @@ mod pool;
 mod read;
 mod request;
 mod tcp;
+mod udp;
 mod until;
 mod write;
 
 pub mod conf;
+pub mod tls;
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -48,6 +50,15 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "socket.setkeepalive", phases: ANY, run: pool::setkeepalive },
     Op { name: "socket.getreusedtimes", phases: ANY, run: tcp::getreusedtimes },
     Op { name: "socket.getfd", phases: ANY, run: tcp::getfd },
+    Op { name: "socket.sslhandshake", phases: YIELDABLE, run: tls::sslhandshake },
+    Op { name: "udp.new", phases: YIELDABLE, run: udp::new },
+    Op { name: "udp.free", phases: ANY, run: udp::free },
+    Op { name: "udp.setpeername", phases: YIELDABLE, run: udp::setpeername },
+    Op { name: "udp.bind", phases: ANY, run: udp::bind },
+    Op { name: "udp.send", phases: YIELDABLE, run: udp::send },
+    Op { name: "udp.receive", phases: YIELDABLE, run: udp::receive },
+    Op { name: "udp.settimeout", phases: ANY, run: udp::settimeout },
+    Op { name: "udp.close", phases: ANY, run: udp::close },
     Op { name: "socket.req", phases: YIELDABLE, run: request::socket },
 ]);
 

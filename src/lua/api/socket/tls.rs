@@ -1,0 +1,197 @@
+//! `sock:sslhandshake`, and the `lua_ssl_*` settings behind it.
+
+use std::ffi::c_int;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use bstr::ByteSlice;
+
+use super::failure::Failure;
+use super::link::Link;
+use super::tcp::{Mark, Tcp, complain};
+use super::{own_socket, request_of};
+use crate::base::log::Level;
+use crate::conf::row::{HTTP_LEVELS, Row, at_least, row, take};
+use crate::conf::{Builder, Diag, Directive, Part, inherit};
+use crate::lua::ctx::Ctx;
+use crate::lua::raw::{Call, Raise, Reply};
+use crate::net::stream::Stream;
+use crate::net::tls::{self, ClientSpec, ClientTls, Protocols, Suites, VerifyError};
+
+/// `lua_ssl_*` of a location.
+#[derive(Default)]
+pub struct SslConf {
+    protocols: Option<Protocols>,
+    suites: Option<Suites>,
+    verify_depth: Option<u64>,
+    trusted: Option<PathBuf>,
+    crl: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    /// Made at the first handshake of the location.
+    client: OnceLock<Result<Arc<ClientTls>, String>>,
+}
+
+impl Part for SslConf {
+    fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent: protocols, suites, verify_depth, trusted, crl, certificate, key);
+    }
+}
+
+pub const ROWS: &[Row] = &[
+    row("lua_ssl_protocols", HTTP_LEVELS, at_least(1), set_protocols),
+    row("lua_ssl_ciphers", HTTP_LEVELS, take(1), set_ciphers),
+    row("lua_ssl_verify_depth", HTTP_LEVELS, take(1), |b, d| {
+        d.number_slot(&mut b.part::<SslConf>().verify_depth)
+    }),
+    row("lua_ssl_trusted_certificate", HTTP_LEVELS, take(1), |b, d| {
+        let path = file(b, d)?;
+        d.once(&mut b.part::<SslConf>().trusted, |_| Ok(path))
+    }),
+    row("lua_ssl_crl", HTTP_LEVELS, take(1), |b, d| {
+        let path = file(b, d)?;
+        d.once(&mut b.part::<SslConf>().crl, |_| Ok(path))
+    }),
+    row("lua_ssl_certificate", HTTP_LEVELS, take(1), |b, d| {
+        let path = file(b, d)?;
+        d.once(&mut b.part::<SslConf>().certificate, |_| Ok(path))
+    }),
+    row("lua_ssl_certificate_key", HTTP_LEVELS, take(1), |b, d| {
+        let path = file(b, d)?;
+        d.once(&mut b.part::<SslConf>().key, |_| Ok(path))
+    }),
+    // OpenSSL's own commands have no counterpart here.
+    row("lua_ssl_conf_command", HTTP_LEVELS, take(2), |_, _| Ok(())),
+    row("lua_ssl_key_log", HTTP_LEVELS, take(1), |_, _| Ok(())),
+];
+
+/// A file of the configuration folder that must be readable.
+fn file(b: &mut Builder<'_>, d: &Directive) -> Result<PathBuf, Diag> {
+    let path = b.conf_path(d.arg(1));
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Diag::emerg(format!(
+            "SSL_CTX_load_verify_locations(\"{}\") failed {}",
+            path.display(),
+            crate::base::errno::Errno(&error)
+        ))),
+    }
+}
+
+fn set_protocols(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let words = d.args().iter().map(|word| word.text.as_bytes());
+    let protocols = Protocols::from_words(words).ok_or_else(|| d.bad_value(1))?;
+    d.once(&mut b.part::<SslConf>().protocols, |_| Ok(protocols))
+}
+
+fn set_ciphers(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let text = d.arg(1).to_str_lossy().into_owned();
+    let suites = Suites::parse(&text).ok_or_else(|| {
+        Diag::emerg(format!("SSL_CTX_set_cipher_list(\"{text}\") failed (SSL: no cipher match)"))
+    })?;
+    d.once(&mut b.part::<SslConf>().suites, |_| Ok(suites))
+}
+
+impl SslConf {
+    fn client(&self) -> Result<Arc<ClientTls>, String> {
+        let build = || {
+            let spec = ClientSpec {
+                protocols: self.protocols.unwrap_or_default(),
+                suites: self.suites.clone().unwrap_or_default(),
+                trusted: self.trusted.clone(),
+                crl: self.crl.clone(),
+                depth: self.verify_depth.map(|depth| depth as u32),
+                certificate: self.certificate.clone().zip(self.key.clone()),
+                ..ClientSpec::default()
+            };
+            ClientTls::build(&spec).map(Arc::new).map_err(|error| error.to_string())
+        };
+        self.client.get_or_init(build).clone()
+    }
+}
+
+fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
+    match request_of(c) {
+        Some(r) => r.with_location(|location| location.scope.part::<SslConf>().client()),
+        None => SslConf::default().client(),
+    }
+}
+
+/// `sslhandshake(id, server name | nil, verify)`: true, or nil and the reason.
+pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
+    let socket = own_socket(c)?;
+    if socket.linked().is_none() || socket.read_closed.get() || socket.write_closed.get() {
+        complain(c, &socket, "attempt to do ssl handshake on a closed socket");
+        return c.fail("closed");
+    }
+    if let Some(word) = socket.busy_word(true, true) {
+        return c.fail(word);
+    }
+    if socket.linked().is_some_and(|link| link.is_request()) {
+        return c.fail("attempt to do ssl handshake on a request socket");
+    }
+    if socket.secured.get() {
+        return c.ret(true);
+    }
+    let name = c.opt_bytes(2)?.map(|name| name.to_str_lossy().into_owned());
+    let verify = c.truthy(3);
+    let tls = match client(c) {
+        Ok(tls) => tls,
+        Err(reason) => return c.fail(reason),
+    };
+    let ctx = Rc::clone(c.ctx()?);
+    c.ask(handshake(ctx, socket, tls, name, verify))
+}
+
+async fn handshake(
+    ctx: Rc<Ctx>,
+    socket: Rc<Tcp>,
+    tls: Arc<ClientTls>,
+    name: Option<String>,
+    verify: bool,
+) -> Reply {
+    let _busy = Mark::set(&socket, |busy| &busy.connecting);
+    let link = socket.link.borrow_mut().take().and_then(Rc::into_inner);
+    let Some(Link::Own(stream)) = link else { return Reply::fail("closed") };
+    let Stream::Plain(plain) = stream.into_inner() else { return Reply::one(true) };
+    let complain = |text: &str| {
+        if socket.settings.log_errors {
+            ctx.log(Level::Error, text);
+        }
+    };
+    let limit = std::time::Duration::from_millis(socket.connect_timeout_ms.get());
+    let shaken = tokio::time::timeout(limit, tls::connect(plain, &tls, name.as_deref())).await;
+    let connected = match shaken {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => {
+            complain(&error.to_string());
+            socket.abandon();
+            return Reply::fail("handshake failed");
+        }
+        Err(_) => {
+            complain("lua ssl handshake timed out");
+            socket.abandon();
+            return Failure::Timeout.reply();
+        }
+    };
+    if verify && let Err(error) = connected.verify(name.as_deref()) {
+        complain(&format!("lua {}", verify_words(&error, name.as_deref())));
+        socket.abandon();
+        return Reply::fail(error.to_string());
+    }
+    socket.attach(Link::Own(connected.stream.into()));
+    socket.secured.set(true);
+    Reply::one(true)
+}
+
+/// The log line of a certificate that was refused, as lua-nginx-module writes it.
+fn verify_words(error: &VerifyError, name: Option<&str>) -> String {
+    let text = error.to_string();
+    match text.split_once(": ") {
+        Some((code, reason)) if code.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("ssl certificate verify error: ({code}: {reason})")
+        }
+        _ => format!("ssl certificate does not match host \"{}\"", name.unwrap_or_default()),
+    }
+}
