@@ -96,12 +96,23 @@ fn under_load(program: Program) -> Result<(), String> {
     let port = free_port();
     let mut server = start(program, port, "lua_shared_dict d 1m;", "return 200 ok;")?;
     let load = Load::start(port, 4);
+    // The long form is for a release; twenty reloads show the same faults, less surely.
     let times = if std::env::var_os("T_LONG").is_some() { 1000 } else { 20 };
-    for _ in 0..times {
+    let mut settled_kib = 0;
+    for done in 0..times {
         server.signal("HUP")?;
         std::thread::sleep(Duration::from_millis(100));
+        if done == times / 4 {
+            settled_kib = memory_kib(&server);
+        }
     }
     let counts = load.stop()?;
+    // Cycles that drain hold their memory; wait until only the last one is left.
+    std::thread::sleep(Duration::from_millis(500));
+    let grown_kib = memory_kib(&server).saturating_sub(settled_kib);
+    if grown_kib > 20 * 1024 {
+        return Err(format!("{times} reloads: memory grew by {grown_kib} KiB"));
+    }
     if counts.answered < times || counts.refused + counts.cut > 0 {
         return Err(format!("{times} reloads: {counts:?}"));
     }
@@ -140,6 +151,19 @@ fn reload_to(
     // A master that is still starting its workers may not hear the first signal.
     std::thread::sleep(Duration::from_millis(100));
     server.signal("HUP")
+}
+
+/// Resident memory of the master and its workers.
+fn memory_kib(server: &server::Server) -> u64 {
+    let mut pids = children(server.pid());
+    pids.push(server.pid());
+    pids.iter().filter_map(|pid| resident_kib(*pid)).sum()
+}
+
+fn resident_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn body(port: u16, path: &str) -> String {
