@@ -16,11 +16,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::core::{Core, Step};
 use super::dialect::openresty::Voice;
+use super::keep::KeptPeer;
 use super::machine::Transition;
 use super::outcome::Outcome;
 use super::probe::{self, http_req};
@@ -43,6 +44,8 @@ pub(super) struct Checker {
     peers: Vec<Arc<Peer>>,
     snapshot: Arc<Snapshot>,
     first_round: Vec<oneshot::Sender<()>>,
+    /// Told after each verdict, so that it is kept for the next process.
+    dirty: Arc<Notify>,
 }
 
 /// What comes with the configuration that asked for the check.
@@ -70,6 +73,7 @@ impl Checker {
         bit: CheckBit,
         mirror: Option<Mirror>,
         setting: Setting,
+        dirty: Arc<Notify>,
     ) -> Self {
         let snapshot = setting.group.snapshot();
         let peers = peers_of(&snapshot);
@@ -77,7 +81,25 @@ impl Checker {
         let now_ms = clock::fresh_mono_ms();
         let core = Core::new(&spec, targets, |i| begins_up(&peers[i], bit), now_ms);
         let core = Arc::new(Mutex::new(core));
-        Self { spec, core, bit, mirror, setting, peers, snapshot, first_round: Vec::new() }
+        let first_round = Vec::new();
+        Self { spec, core, bit, mirror, setting, peers, snapshot, first_round, dirty }
+    }
+
+    /// Goes on with what an earlier process knew of the peers.
+    pub(super) fn restore(&mut self, kept: &[KeptPeer]) {
+        if kept.is_empty() {
+            return;
+        }
+        self.lock().restore(|target, machine| {
+            if let Some(peer) = kept.iter().find(|k| k.is_of(target)) {
+                peer.restore(machine);
+            }
+        });
+        let Some(mut mirror) = self.mirror.take() else { return };
+        for watch in self.lock().watches() {
+            mirror.rewrite(watch, watch.is_down(), &self.voice());
+        }
+        self.mirror = Some(mirror);
     }
 
     /// Checks until told to stop; then the peers are held down by this check no more.
@@ -186,6 +208,7 @@ impl Checker {
     /// Makes a verdict seen: by traffic first.
     fn judge(&mut self, at: usize, up: bool) {
         self.peers[at].hold(self.bit, !up);
+        self.dirty.notify_one();
         let down = self.peers[at].is_down();
         let Some(mut mirror) = self.mirror.take() else { return };
         mirror.verdict(&self.lock().watches()[at], down, &self.voice());

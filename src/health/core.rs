@@ -118,6 +118,11 @@ impl Core {
         &self.watches
     }
 
+    /// Lets machines go on where an earlier process left them.
+    pub fn restore(&mut self, mut each: impl FnMut(&Target, &mut Machine)) {
+        self.watches.iter_mut().for_each(|w| each(&w.target, &mut w.machine));
+    }
+
     /// Takes over a verdict that was reached elsewhere.
     pub fn adopt(&mut self, at: usize, up: bool) {
         self.watches[at].machine.set_up(up);

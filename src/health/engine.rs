@@ -9,20 +9,24 @@
 //! asks for the same check finds it running, with its states.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bstr::{BStr, BString};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 
 use super::checker::{Checker, Order, Setting};
 use super::core::Core;
+use super::keep::{Keeper, KeptPeer};
 use super::spec::CheckSpec;
 use super::store::{Mirror, Table};
-use crate::base::log::Chain;
+use crate::base::errno::Errno;
+use crate::base::log::{Chain, Level, emit};
 use crate::net::tls::ClientTls;
 use crate::upstream::{CheckBit, Group};
 
@@ -30,6 +34,7 @@ use crate::upstream::{CheckBit, Group};
 pub struct Engine {
     starts: UnboundedSender<Start>,
     checks: Mutex<Register>,
+    dirty: Arc<Notify>,
 }
 
 /// What a worker asks for.
@@ -73,6 +78,16 @@ impl Engine {
         Lease { engine: self.clone(), id, generation, orders }
     }
 
+    /// Keeps all states in this file, and lets coming checks go on with those found in it. Called
+    /// before the first check of a process is asked for; later calls change nothing.
+    pub fn keep_in(&self, file: &File) -> io::Result<()> {
+        let mut register = self.register();
+        if register.keeper.is_none() {
+            register.keeper = Some(Keeper::open(file.try_clone()?));
+        }
+        Ok(())
+    }
+
     /// True when a worker of this configuration asked for a check of the upstream.
     pub fn has_checker(&self, upstream: &BStr, generation: u64) -> bool {
         let register = self.register();
@@ -95,7 +110,11 @@ impl Engine {
         let bit = register.free_bit(spec.upstream.as_ref());
         let mirror = ask.table.map(|table| register.mirror(table, &spec));
         let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug, tls: ask.tls };
-        let checker = Checker::new(spec.clone(), bit, mirror, setting);
+        let dirty = self.dirty.clone();
+        let mut checker = Checker::new(spec.clone(), bit, mirror, setting, dirty);
+        if let Some(keeper) = &mut register.keeper {
+            checker.restore(&keeper.take(&spec));
+        }
         let (orders, receiver) = unbounded_channel();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (core, users) = (checker.core.clone(), vec![ask.generation]);
@@ -115,6 +134,19 @@ impl Engine {
         if check.users.is_empty() {
             let _ = check.orders.send(Order::Stop);
             register.checks.swap_remove(at);
+        }
+    }
+
+    /// Writes the states of all checks into the file, if there is one.
+    fn save(&self) {
+        let register = &mut *self.register();
+        let Some(keeper) = &mut register.keeper else { return };
+        let checks = register.checks.iter().map(|c| {
+            let core = c.core.lock().unwrap_or_else(PoisonError::into_inner);
+            (&*c.spec, KeptPeer::all(&core))
+        });
+        if let Err(e) = keeper.save(checks) {
+            emit(Level::Warn, format_args!("health states could not be kept {}", Errno(&e)));
         }
     }
 
@@ -152,10 +184,16 @@ pub fn engine() -> io::Result<Arc<Engine>> {
         return Ok(engine.clone());
     }
     let (starts, receiver) = unbounded_channel();
-    let engine = Arc::new(Engine { starts, checks: Mutex::default() });
+    let dirty = Arc::new(Notify::new());
+    let engine = Arc::new(Engine { starts, checks: Mutex::default(), dirty });
     if ENGINE.set(engine.clone()).is_ok() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let body = move || LocalSet::new().block_on(&runtime, serve(receiver));
+        let keeping = keep_states(engine.clone());
+        let body = move || {
+            let all = LocalSet::new();
+            all.spawn_local(keeping);
+            all.block_on(&runtime, serve(receiver));
+        };
         std::thread::Builder::new().name("health".into()).spawn(body)?;
     }
     Ok(ENGINE.get().cloned().unwrap_or(engine))
@@ -164,6 +202,7 @@ pub fn engine() -> io::Result<Arc<Engine>> {
 #[derive(Default)]
 struct Register {
     checks: Vec<Check>,
+    keeper: Option<Keeper>,
     versions: HashMap<(BString, Option<BString>), Arc<AtomicU64>>,
 }
 
@@ -203,6 +242,15 @@ struct Start {
     orders: UnboundedReceiver<Order>,
 }
 
+/// Saves soon after a verdict, at most once a second.
+async fn keep_states(engine: Arc<Engine>) {
+    loop {
+        engine.dirty.notified().await;
+        engine.save();
+        tokio::time::sleep(SAVE_PAUSE).await;
+    }
+}
+
 async fn serve(mut starts: UnboundedReceiver<Start>) {
     while let Some(Start { checker, orders }) = starts.recv().await {
         tokio::task::spawn_local(checker.run(orders));
@@ -211,6 +259,7 @@ async fn serve(mut starts: UnboundedReceiver<Start>) {
 
 static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+const SAVE_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

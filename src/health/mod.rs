@@ -13,6 +13,7 @@ mod checker;
 mod core;
 pub mod dialect;
 mod engine;
+mod keep;
 pub mod machine;
 mod outcome;
 pub mod probe;

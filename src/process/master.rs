@@ -7,7 +7,7 @@
 //!
 //! No threads, no event loop, no traffic, no Lua: what cannot fail keeps the sockets open.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -39,6 +39,8 @@ pub(super) struct Inheritance {
     pub(super) sockets: Vec<SocketNames>,
     /// The descriptors of all `sockets`, in order.
     pub(super) fds: Vec<i32>,
+    /// Memory that outlives a worker process: what it writes there the next one finds.
+    pub(super) keepsake: Option<i32>,
 }
 
 /// Supervises until told to stop; returns the exit code.
@@ -76,6 +78,7 @@ pub(super) fn supervise(
         stopping: None,
         kill_at: None,
         failed: false,
+        keepsake: sys::memory_file(c"moonbeat-keepsake").ok(),
     };
     master.spawn();
     let code = master.run(&signals);
@@ -104,6 +107,7 @@ struct Master {
     kill_at: Option<Instant>,
     /// The first worker never came up.
     failed: bool,
+    keepsake: Option<OwnedFd>,
 }
 
 /// The worker process as its master knows it.
@@ -316,8 +320,10 @@ impl Master {
             channel: theirs.as_raw_fd(),
             sockets,
             fds,
+            keepsake: self.keepsake.as_ref().map(AsRawFd::as_raw_fd),
         };
         let mut inherited = vec![theirs.as_raw_fd()];
+        inherited.extend(given.keepsake);
         inherited.extend(&given.fds);
         // Only this process runs here, so nothing else can be started while these are open to it.
         set_inheritable(&inherited, true)?;

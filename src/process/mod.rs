@@ -24,7 +24,8 @@ pub mod sys;
 mod threads;
 mod worker;
 
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, OnceLock};
 
 pub use self::cycle::{Cycle, Hooks, LoadFailed, Paths, Prepared, Start, Stop, ThreadCtx};
 
@@ -86,6 +87,12 @@ pub fn run_worker(hooks: Hooks) -> i32 {
     }
 }
 
+/// A file whose content the next worker process will find, should this one die. There is none
+/// without a master.
+pub fn keepsake() -> Option<&'static File> {
+    KEEPSAKE.get()
+}
+
 fn with_master(start: Start, hooks: Hooks, cycle: Arc<Cycle>, bound: Vec<Bound>) -> i32 {
     match to_background(&cycle) {
         Ok(Role::Launcher(code)) => code,
@@ -138,6 +145,10 @@ fn inherit() -> Result<Inherited, String> {
     sys::replace_env(&vars);
     let lost = |e: std::io::Error| format!("inherited socket is unusable {}", Errno(&e));
     let channel = fd::adopt(given.channel).map_err(lost)?;
+    if let Some(number) = given.keepsake {
+        // Set once: this process was started by one master.
+        let _ = KEEPSAKE.set(fd::adopt(number).map_err(lost)?.into());
+    }
     let mut fds = Vec::new();
     for number in &given.fds {
         fds.push(fd::adopt(*number).map_err(lost)?);
@@ -162,3 +173,5 @@ fn serve_inherited(
     let job = Job { start, hooks, cycle, bound, first: None, channel };
     worker::serve(job, Launch::foreground())
 }
+
+static KEEPSAKE: OnceLock<File> = OnceLock::new();

@@ -141,6 +141,16 @@ pub struct Identity {
     pub gid: u32,
 }
 
+/// A file that lives in memory as long as somebody holds it open.
+pub fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the name is NUL-terminated; the result is checked.
+    match unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: a new descriptor that nobody else owns.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
+}
+
 pub fn is_root() -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::geteuid() == 0 }

@@ -2,13 +2,12 @@
 //!
 //! ```text
 //!   load:    upstream foo {}  proxy_pass http://foo  ──▶ Groups (of the new configuration)
-//!   start:   Groups::go_live() ── same names adopt peer states ──▶ live()
+//!   start:   go_live(generation) ── same names adopt peer states ──▶ live()
 //! ```
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::group::Group;
@@ -99,26 +98,29 @@ impl Groups {
         self.list.iter().filter(|e| !e.explicit && !e.group.is_filled())
     }
 
-    /// Makes this configuration's groups the live ones: peers that were live before keep their
-    /// states.
-    pub fn go_live(self: &Arc<Self>) {
-        if let Some(old) = LIVE.load_full() {
+    /// Makes the groups of a configuration the live ones: peers that were live before keep their
+    /// states. Each worker thread calls this; the first one does it.
+    pub fn go_live(&self, generation: u64) -> Arc<Self> {
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.0 < generation {
             for group in self.iter() {
-                let was = old.iter().find(|g| g.host() == group.host() && g.port() == group.port());
-                if let Some(was) = was
-                    && !Arc::ptr_eq(was, group)
-                {
-                    group.adopt(was);
+                let same = |old: &&Arc<Group>| {
+                    old.host() == group.host() && old.port() == group.port()
+                };
+                if let Some(old) = live.1.iter().find(same) {
+                    group.adopt(old);
                 }
             }
+            *live = (generation, Arc::new(self.clone()));
         }
-        LIVE.store(Some(self.clone()));
+        // A thread of an older configuration, started again, keeps to its own groups.
+        if live.0 == generation { live.1.clone() } else { Arc::new(self.clone()) }
     }
 }
 
 /// The groups of the configuration that started last.
 pub fn live() -> Arc<Groups> {
-    LIVE.load_full().unwrap_or_default()
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
 }
 
 /// The group a request is being passed to, if any; kept in the request by who passes it.
@@ -172,4 +174,5 @@ fn same(a: &BStr, b: &BStr) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
-static LIVE: ArcSwapOption<Groups> = ArcSwapOption::const_empty();
+/// The newest generation and its groups.
+static LIVE: LazyLock<Mutex<(u64, Arc<Groups>)>> = LazyLock::new(Mutex::default);

@@ -25,6 +25,11 @@ impl RiseFall {
         Self { rise, fall, ok: 0, nok: 0, down }
     }
 
+    /// The thresholds of `fresh` with counts and state from elsewhere.
+    pub fn restored(fresh: &Self, ok: u64, nok: u64, down: bool) -> Self {
+        Self { rise: fresh.rise, fall: fresh.fall, ok, nok, down }
+    }
+
     /// Counts one result.
     pub fn observe(&mut self, pass: bool) -> Option<Transition> {
         let (count, other) =

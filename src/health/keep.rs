@@ -1,0 +1,208 @@
+//! Keeps the states of all checks where the next worker process finds them.
+//!
+//! ```text
+//!   verdict ──▶ dirty ── at most once a second ──▶ one of two slots of a file ──▶ worker dies
+//!   next worker process: the newer whole slot ──▶ Kept, by check and peer ──▶ machines go on
+//! ```
+//!
+//! The file is whatever the process is given: memory the master holds, or a file on disk. The slots
+//! are written in turn, each with its number and checksum, so that a write cut short by the death
+//! it is there for leaves the other one whole.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use serde::{Deserialize, Serialize};
+
+use super::core::{Core, Watch};
+use super::machine::{Machine, RiseFall};
+use super::spec::CheckSpec;
+use super::target::Target;
+
+/// The file and what was found in it.
+pub(super) struct Keeper {
+    file: File,
+    turn: u64,
+    found: Vec<KeptCheck>,
+}
+
+impl Keeper {
+    /// Reads what an earlier process left; an empty or broken file holds nothing.
+    pub(super) fn open(file: File) -> Self {
+        let slots = [read_slot(&file, 0), read_slot(&file, 1)];
+        let newest = slots.into_iter().flatten().max_by_key(|(turn, _)| *turn);
+        let (turn, found) = newest.unwrap_or_default();
+        Self { file, turn, found }
+    }
+
+    /// The machines an earlier process had for this check.
+    pub(super) fn take(&mut self, spec: &CheckSpec) -> Vec<KeptPeer> {
+        let identity = identity(spec);
+        match self.found.iter().position(|c| c.identity == identity) {
+            Some(at) => self.found.swap_remove(at).peers,
+            None => Vec::new(),
+        }
+    }
+
+    /// Writes the states of all checks into the older slot.
+    pub(super) fn save<'a>(
+        &mut self,
+        checks: impl Iterator<Item = (&'a CheckSpec, Vec<KeptPeer>)>,
+    ) -> io::Result<()> {
+        let checks: Vec<KeptCheck> =
+            checks.map(|(spec, peers)| KeptCheck { identity: identity(spec), peers }).collect();
+        let body = serde_json::to_vec(&checks)?;
+        self.turn += 1;
+        let mut head = self.turn.to_le_bytes().to_vec();
+        head.extend((body.len() as u64).to_le_bytes());
+        head.extend(u64::from(crc32fast::hash(&body)).to_le_bytes());
+        let at = SLOT_BYTES * (self.turn % 2);
+        self.file.write_all_at(&body, at + HEAD_BYTES)?;
+        self.file.write_all_at(&head, at)
+    }
+}
+
+/// One peer's machine, as kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptPeer {
+    name: String,
+    server: String,
+    down: bool,
+    ok: u64,
+    nok: u64,
+}
+
+impl KeptPeer {
+    /// All peers of a check.
+    pub(super) fn all(core: &Core) -> Vec<Self> {
+        core.watches().iter().map(Self::of).collect()
+    }
+
+    /// True when this was kept of that peer.
+    pub(super) fn is_of(&self, target: &Target) -> bool {
+        self.name == target.name && self.server == target.server.to_string()
+    }
+
+    /// Lets a fresh machine go on where the kept one stood.
+    pub(super) fn restore(&self, machine: &mut Machine) {
+        match machine {
+            Machine::RiseFall(m) => *m = RiseFall::restored(m, self.ok, self.nok, self.down),
+            Machine::Counters(m) => m.force(!self.down),
+        }
+    }
+
+    fn of(watch: &Watch) -> Self {
+        let (ok, nok) = watch.machine.counts();
+        Self {
+            name: watch.target.name.clone(),
+            server: watch.target.server.to_string(),
+            down: watch.is_down(),
+            ok,
+            nok,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptCheck {
+    identity: String,
+    peers: Vec<KeptPeer>,
+}
+
+/// The text two equal checks have in common.
+fn identity(spec: &CheckSpec) -> String {
+    format!("{spec:?}")
+}
+
+fn read_slot(file: &File, slot: u64) -> Option<(u64, Vec<KeptCheck>)> {
+    let at = SLOT_BYTES * slot;
+    let mut head = [0; HEAD_BYTES as usize];
+    file.read_exact_at(&mut head, at).ok()?;
+    let number = |i: usize| u64::from_le_bytes(head[i * 8..i * 8 + 8].try_into().expect("8 bytes"));
+    let (turn, len, sum) = (number(0), number(1), number(2));
+    if len > SLOT_BYTES - HEAD_BYTES {
+        return None;
+    }
+    let mut body = vec![0; len as usize];
+    file.read_exact_at(&mut body, at + HEAD_BYTES).ok()?;
+    if u64::from(crc32fast::hash(&body)) != sum {
+        return None;
+    }
+    Some((turn, serde_json::from_slice(&body).ok()?))
+}
+
+const HEAD_BYTES: u64 = 24;
+/// Far apart: the file is sparse, only what is written takes room.
+const SLOT_BYTES: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::dialect::Dialect;
+    use crate::health::schedule::First;
+    use crate::health::spec::{MachineSpec, ProbeSpec, TimeoutScope};
+
+    fn spec(upstream: &str) -> CheckSpec {
+        CheckSpec {
+            upstream: upstream.into(),
+            dialect: Dialect::OpenResty,
+            probe: ProbeSpec::Tcp,
+            port: None,
+            interval_ms: 100,
+            timeout_ms: 100,
+            timeout_scope: TimeoutScope::EachOperation,
+            first: First::AtOnce,
+            concurrency: 1,
+            machine: MachineSpec::RiseFall { rise: 2, fall: 2 },
+            shm: None,
+        }
+    }
+
+    fn kept(name: &str, nok: u64) -> KeptPeer {
+        KeptPeer { name: name.into(), server: "s".into(), down: nok > 1, ok: 0, nok }
+    }
+
+    fn file() -> File {
+        let name =
+            format!("moonbeat-keep-{}-{:?}", std::process::id(), std::thread::current().id());
+        let path = std::env::temp_dir().join(name);
+        let open = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let _ = std::fs::remove_file(&path);
+        open.expect("a temporary file")
+    }
+
+    #[test]
+    fn what_was_saved_last_is_found() {
+        let file = file();
+        let mut keeper = Keeper::open(file.try_clone().expect("a descriptor"));
+        assert_eq!(keeper.take(&spec("a")), []);
+        for n in 1..=3 {
+            let peers = vec![kept("p0", n)];
+            keeper.save([(&spec("a"), peers)].into_iter()).expect("written");
+        }
+        let mut next = Keeper::open(file);
+        assert_eq!(next.take(&spec("b")), []);
+        assert_eq!(next.take(&spec("a")), [kept("p0", 3)]);
+        assert_eq!(next.take(&spec("a")), [], "once");
+    }
+
+    #[test]
+    fn a_write_cut_short_leaves_the_other_slot() {
+        let file = file();
+        let mut keeper = Keeper::open(file.try_clone().expect("a descriptor"));
+        for n in 1..=2 {
+            keeper.save([(&spec("a"), vec![kept("p0", n)])].into_iter()).expect("written");
+        }
+        // The second save went into slot 0; its body is torn.
+        file.write_all_at(b"torn", HEAD_BYTES + 5).expect("written");
+        assert_eq!(Keeper::open(file).take(&spec("a")), [kept("p0", 1)]);
+    }
+
+    #[test]
+    fn a_machine_goes_on() {
+        let mut machine = MachineSpec::RiseFall { rise: 2, fall: 3 }.build(true);
+        kept("p0", 7).restore(&mut machine);
+        assert_eq!((machine.counts(), machine.state().is_up()), ((0, 7), false));
+    }
+}
