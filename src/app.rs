@@ -23,7 +23,7 @@ use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::{http, lua, upstream};
+use crate::{health, http, lua, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -134,8 +134,19 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
 }
 
 /// Makes a thread ready to serve.
-fn prepare(_cycle: &Arc<Cycle>, _index: usize) -> Result<Prepared, String> {
+fn prepare(cycle: &Arc<Cycle>, _index: usize) -> Result<Prepared, String> {
+    wake_upstreams(cycle);
     Ok(Box::new(()))
+}
+
+/// Peers go on with the states they had under the configuration before, and checks with those an
+/// earlier worker process left.
+fn wake_upstreams(cycle: &Cycle) -> Arc<upstream::Groups> {
+    let kept = process::keepsake().map(|file| health::engine().and_then(|e| e.keep_in(file)));
+    if let Some(Err(e)) = kept {
+        log::emit(Level::Alert, format_args!("health states are not kept {}", Errno(&e)));
+    }
+    cycle.scope.part::<upstream::conf::UpstreamConf>().groups.go_live(cycle.generation)
 }
 
 /// Serves on one thread.
