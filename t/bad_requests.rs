@@ -153,7 +153,6 @@ const CONF: &str = "
     pid logs/nginx.pid;
     events { }
     http {
-        access_log off;
         client_header_buffer_size 1k;
         large_client_header_buffers 2 2k;
         client_max_body_size 1k;

@@ -184,11 +184,14 @@ impl Request {
         Ok(())
     }
 
-    /// Throws the body away: what has arrived now, the rest after the response.
-    pub fn discard_body(self: &Rc<Self>) {
-        if !self.is_subrequest() && self.body.state.get() == State::Unread {
-            self.body.state.set(State::Discarded);
+    /// Throws the body away: what has arrived now, the rest after the response. What has arrived
+    /// may be no body at all.
+    pub fn discard_body(self: &Rc<Self>) -> Result<(), BodyError> {
+        if self.is_subrequest() || self.body.state.get() != State::Unread {
+            return Ok(());
         }
+        self.body.state.set(State::Discarded);
+        self.take_buffered(&mut |_| Ok(())).map(|_| ())
     }
 
     /// Reads what is left of an unread body so that the connection can be used again.

@@ -189,7 +189,7 @@ impl Compiler<'_> {
             chain: self.handlers.chain(&draft.scope),
             filters: self.filters.select(&draft.scope),
             content_handler: draft.scope.part::<Content>().0,
-            log: draft.scope.part::<ErrorLog>().chain(),
+            log: draft.scope.part::<ErrorLog>().own_chain().cloned(),
             name: draft.name,
             kind: draft.kind,
             scope: draft.scope,

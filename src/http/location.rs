@@ -25,7 +25,9 @@ pub struct Location {
     pub chain: Chain,
     pub filters: FilterSet,
     pub content_handler: Option<&'static dyn Handler>,
-    pub log: Arc<log::Chain>,
+    /// The log of this block or one around it; nothing is that of the main level, which is
+    /// known only when the whole configuration is.
+    pub log: Option<Arc<log::Chain>>,
     pub children: LocationTree,
     /// `if` blocks inside, addressed by the rewrite program.
     pub conditional: Vec<Arc<Location>>,
@@ -91,6 +93,11 @@ pub struct ErrorPage {
 }
 
 impl Location {
+    /// Where messages about requests in this block go.
+    pub fn log(&self) -> Arc<log::Chain> {
+        self.log.clone().unwrap_or_else(log::main_chain)
+    }
+
     pub fn core(&self) -> &CoreLoc {
         self.scope.part::<CoreLoc>()
     }

@@ -13,7 +13,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::conf::Scope;
 
-use super::{head, phase::Flow, request::Request};
+use super::{body::BodyError, head, phase::Flow, request::Request};
 
 /// A piece of response body on its way through the filters.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +135,9 @@ impl Request {
 
     /// Answers with a status and a text, as `return` does; redirects take the text as their target.
     pub fn answer(self: &Rc<Self>, status: u16, kind: Option<Bytes>, text: Bytes) -> Flow {
-        self.discard_body();
+        if let Err(BodyError(refused)) = self.discard_body() {
+            return Flow::Status(refused);
+        }
         self.set_status(status);
         if matches!(status, 301 | 302 | 303 | 307 | 308) {
             self.headers_out.borrow_mut().list.set("Location", text);

@@ -56,8 +56,7 @@ pub async fn read(
     loop {
         match conn.with_read(|buf| reading.parser.step(buf)) {
             Ok(Step::Done) => return reading.done(),
-            Ok(Step::Host) => reading.choose_server(listening),
-            Ok(Step::Line) => {}
+            Ok(Step::Line | Step::Host) => reading.choose_server(listening),
             Ok(Step::More) => {
                 let filled = tokio::select! {
                     filled = conn.fill(READ_BYTES) => filled,
@@ -91,9 +90,7 @@ impl Reading<'_> {
     }
 
     fn done(mut self) -> Head {
-        for text in self.parser.take_ignored() {
-            self.log(Level::Info, format_args!("{text}"));
-        }
+        let ignored = self.parser.take_ignored();
         let length = self.parser.head_len();
         let raw = self.conn.with_read(|buf| buf.split_to(length).freeze());
         let (conn, http, server) = (self.conn.clone(), self.http.clone(), self.server.clone());
@@ -110,6 +107,9 @@ impl Reading<'_> {
         ));
         let host = head.host.as_ref().map(|host| Bytes::copy_from_slice(&host.name));
         *r.host.borrow_mut() = host;
+        for text in ignored {
+            r.log(Level::Info, format_args!("{text}"));
+        }
         *r.captures.borrow_mut() = groups.into_iter().collect();
         name_groups(&r);
         let answer = target(&r, &head);
@@ -175,7 +175,7 @@ impl Reading<'_> {
     }
 
     fn log(&self, level: Level, text: std::fmt::Arguments<'_>) {
-        let chain = &self.server.root.log;
+        let chain = self.server.root.log();
         if chain.enabled(level) {
             let client = BStr::new(&*self.conn.remote_text.borrow()).to_string();
             let server = self.server.name_text();

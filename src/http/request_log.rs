@@ -10,11 +10,10 @@ use super::request::Request;
 
 /// Writes `text, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
 pub fn write(r: &Request, level: Level, text: fmt::Arguments<'_>) {
-    let location = r.location();
-    if !location.log.enabled(level) {
-        return;
+    let log = r.location().log();
+    if log.enabled(level) {
+        log.write(level, Some(r.conn.number), format_args!("{text}{}", Tail(r)));
     }
-    location.log.write(level, Some(r.conn.number), format_args!("{text}{}", Tail(r)));
 }
 
 /// The facts nginx puts behind each message about a request.

@@ -237,7 +237,7 @@ impl Parser {
         if header.invalid && self.rules.ignore_invalid_headers {
             let quoted = &buf[header.name.range().start..header.value.range().end];
             let text = [b"client sent invalid header line: \"", quoted, b"\""].concat();
-            self.ignored.push(text.into());
+            self.ignored.push(BadRequest::headers(400, text).log_text());
             return Ok(false);
         }
         header.known = Known::of(header.name.of(buf));
