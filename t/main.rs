@@ -23,6 +23,7 @@ mod health_timelines;
 mod process;
 mod sim_health;
 mod sim_shdict;
+mod sim_upstream;
 mod tidy;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("conf", conf_cases::cases),
     ("health timelines", health_timelines::cases),
     ("health simulation", sim_health::cases),
+    ("upstream simulation", sim_upstream::cases),
     ("http_req fuzz", fuzz_http_req::cases),
     ("health table", health_table::cases),
     ("process", process::cases),
