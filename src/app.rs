@@ -89,16 +89,17 @@ const ROWS: &[&[Row]] = &[
     http::rewrite::conf::ROWS,
     lua::api::socket::conf::ROWS,
     lua::api::socket::tls::ROWS,
+    http::echo::conf::ROWS,
 ];
 
 /// Participants of the phases, in the order they run within a phase.
 const HANDLERS: &[&[http::Registered]] = &[http::rewrite::HANDLERS];
 
 /// Header and body filters, first to last on the way out.
-const FILTERS: &[&dyn http::Filter] = &[];
+const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER];
 
 /// Variables.
-const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS];
+const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS, http::echo::VARS];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish, upstream::conf::finish];

@@ -34,6 +34,7 @@ pub mod template;
 pub mod vars;
 pub mod vars_core;
 
+pub mod echo;
 pub mod files;
 pub mod read_head;
 pub mod request_log;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bstr::BStr;
 use bytes::Bytes;
 
-use crate::base::log::Level;
+use crate::base::{escape, log::Level};
 
 use super::{
     phase::{Flow, Phase},
@@ -67,6 +67,25 @@ pub fn split_args(target: &Bytes) -> (Bytes, Option<Bytes>) {
         Some(at) => (target.slice(..at), Some(target.slice(at + 1..))),
         None => (target.clone(), None),
     }
+}
+
+/// Splits a URI that a script or a header gave, refusing what could leave the document root.
+/// An encoded path is decoded.
+pub fn parse_given(target: &Bytes) -> Option<(Bytes, Option<Bytes>)> {
+    let (path, args) = split_args(target);
+    if path.is_empty() || is_unsafe(&path) {
+        return None;
+    }
+    if !path.contains(&b'%') {
+        return Some((path, args));
+    }
+    let decoded = escape::unescape_uri(&path, escape::Unescape::All);
+    (!is_unsafe(&decoded)).then(|| (decoded.into(), args))
+}
+
+/// Zero bytes, and `..` as a part of the path.
+fn is_unsafe(path: &[u8]) -> bool {
+    path.contains(&0) || path.split(|byte| *byte == b'/').any(|part| part == b"..")
 }
 
 /// A `Location` value as it is sent: a path gets scheme, host and port before it.

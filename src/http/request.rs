@@ -189,8 +189,6 @@ impl Request {
         sub.internal.set(true);
         sub.body = spec.body;
         sub.vars = RefCell::new(spec.vars);
-        sub.started = parent.started;
-        sub.started_mono_ms = parent.started_mono_ms;
         sub.capture = spec.capture;
         Some(Rc::new(sub))
     }

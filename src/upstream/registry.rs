@@ -104,9 +104,8 @@ impl Groups {
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         if live.0 < generation {
             for group in self.iter() {
-                let same = |old: &&Arc<Group>| {
-                    old.host() == group.host() && old.port() == group.port()
-                };
+                let same =
+                    |old: &&Arc<Group>| old.host() == group.host() && old.port() == group.port();
                 if let Some(old) = live.1.iter().find(same) {
                     group.adopt(old);
                 }
