@@ -9,6 +9,7 @@ pub fn complaints() -> Vec<String> {
     let mut complaints = orphan_sources("src");
     complaints.extend(orphan_sources("t"));
     complaints.extend(orphan_scripts());
+    complaints.extend(strangers_at_the_top());
     for path in blocks::files() {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         match blocks::parse(&text) {
@@ -72,6 +73,17 @@ fn orphan_sources(folder: &str) -> Vec<String> {
     complaints
 }
 
+/// Files at the top of the tree that are not in its list of contents.
+fn strangers_at_the_top() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(source::root()) else { return Vec::new() };
+    entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !TOP.contains(&name.as_str()))
+        .map(|name| format!("{name}: a file at the top; move it, or add it to TOP"))
+        .collect()
+}
+
 /// Lua files that no Rust file includes.
 fn orphan_scripts() -> Vec<String> {
     let sources = source::below("src", ".rs");
@@ -84,6 +96,30 @@ fn orphan_scripts() -> Vec<String> {
         .map(|script| format!("{}: no Rust file includes it", script.path))
         .collect()
 }
+
+/// What stands at the top of the tree; the last three are made by git, cargo and `make run`.
+const TOP: &[&str] = &[
+    ".cargo",
+    ".ci",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "benches",
+    "build.rs",
+    "clippy.toml",
+    "conf",
+    "deny.toml",
+    "lua",
+    "rustfmt.toml",
+    "src",
+    "t",
+    ".git",
+    "target",
+    "logs",
+];
 
 /// Crates that may come twice, each with its reason.
 const TWICE: &[(&str, &str)] = &[
