@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::{clock, date};
 
-pub use self::sink::{LogFile, Sink, reopen};
+pub use self::sink::{Capture, LogFile, Sink, reopen};
 pub use self::syslog::{Syslog, SyslogError};
 pub use self::trace::install as install_tracing;
 

@@ -23,8 +23,11 @@ pub enum Sink {
     File(Arc<LogFile>),
     Syslog(Arc<Syslog>),
     /// Sees each finished line; `lua_capture_error_log` is one.
-    Capture(Arc<dyn Fn(Level, &[u8]) + Send + Sync>),
+    Capture(Arc<Capture>),
 }
+
+/// Takes a finished line.
+pub type Capture = dyn Fn(Level, &[u8]) + Send + Sync;
 
 /// An append-only file that can be reopened under its users.
 pub struct LogFile {
