@@ -72,6 +72,7 @@ const FILES: &[(&str, &str)] = files!(
     "28_re"
     "29_table"
     "30_consts"
+    "31_worker_thread"
     "40_socket_tcp"
     "41_socket_udp"
     "70_upstream"

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 
+use super::api;
 use super::ask::Outcome;
 use super::ctx::Ctx;
 use super::phase::Phase;
 use super::sched;
 use super::vm::{Settings, Vm, Worker};
+use crate::process::conf::ThreadPool;
 
 /// Runs `code` as `content_by_lua`; gives the outcome and the global `out` joined by spaces.
 fn run(code: &str) -> (Outcome, String) {
@@ -18,6 +20,8 @@ fn run_in(phase: Phase, code: &str) -> (Outcome, String) {
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
         let vm = Vm::new(&Worker::new(Settings::default(), Some(0))).unwrap();
+        let pool = ThreadPool { name: "pool".into(), threads: 2, max_queue: 10 };
+        api::worker_thread::bind(&vm.worker, &[pool], Some(1), || Box::new(|_| ()));
         let prelude = "local lines = {}\nout = function(...)\nfor i = 1, select('#', ...) do \
                        lines[#lines + 1] = tostring((select(i, ...))) end end\n\
                        function collect() return table.concat(lines, ' ') end";
@@ -241,5 +245,36 @@ fn chunk_names_are_openrestys() {
     assert_eq!(
         name("/srv/a/very/long/path/that/does/not/fit/into/it/b.conf"),
         "=content_by_lua(...path/that/does/not/fit/into/it/b.conf:40)"
+    );
+}
+
+#[test]
+fn worker_threads_run_functions_of_modules() {
+    prints(
+        "local run = ngx.run_worker_thread
+         out(run('pool', 'string', 'rep', 'ab', 3)) out(run('pool', 'math', 'max', 2, 7))
+         out(run('pool', 'ngx', 'md5', 'hello')) out(run('pool', 'ngx', 'say'))
+         local _, t = run('pool', 'table', 'clone', { 1, a = { b = true } }) out(t[1], t.a.b)
+         out(run('none', 'm', 'f')) out(run('pool', 'm')) out(run({}, 'm', 'f'))
+         out(run('pool', {}, 'f')) out(run('pool', 'm', {})) out(run('pool', 'math', 'pi'))
+         out(run('pool', 'string', 'len', print)) out(run('pool', 'coroutine', 'create', 1))
+         local t = {} t.t = t out(run('pool', 'math', 'max', t))",
+        "true ababab true 7 true 5d41402abc4b2a76b9719d911017c592 false invalid function 1 true \
+         false thread pool none not found false expecting at least 3 arguments \
+         false threadpool should be a string false module name should be a string \
+         false function name should be a string false invalid function \
+         false unsupported Lua type: LUA_TFUNCTION in the argument \
+         false bad argument #1 to '?' (function expected, got number) \
+         false suspicious circular references, table depth exceed max depth: 100 in the argument",
+    );
+}
+
+#[test]
+fn a_worker_may_make_so_many_thread_vms() {
+    prints(
+        "local a = ngx.thread.spawn(ngx.run_worker_thread, 'pool', 'string', 'rep', 'x', 2)
+         out(ngx.run_worker_thread('pool', 'string', 'len', 'x')) out(ngx.thread.wait(a))
+         out(ngx.run_worker_thread('pool', 'string', 'len', 'x'))",
+        "false no available Lua vm true true xx true 1",
     );
 }

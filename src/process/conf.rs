@@ -26,6 +26,7 @@ pub struct ProcessConf {
     /// `NAME` keeps a variable of our own environment, `NAME=value` sets one.
     pub env: Vec<BString>,
     pub events: Option<Events>,
+    pub thread_pools: Vec<ThreadPool>,
     /// Directives without a meaning here, accepted once each.
     accepted: Vec<BString>,
 }
@@ -67,6 +68,14 @@ pub struct Events {
     seen: Vec<BString>,
 }
 
+/// `thread_pool NAME threads=N max_queue=N`: who may run blocking work.
+#[derive(Clone, Debug)]
+pub struct ThreadPool {
+    pub name: BString,
+    pub threads: usize,
+    pub max_queue: usize,
+}
+
 pub const ROWS: &[Row] = &[
     flag("daemon", MAIN, |b, d| d.flag_slot(&mut main(b).daemon)),
     flag("master_process", MAIN, |b, d| d.flag_slot(&mut main(b).master_process)),
@@ -98,7 +107,7 @@ pub const ROWS: &[Row] = &[
         d.flag(1)?;
         accept(b, d)
     }),
-    row("thread_pool", MAIN, args(2, 3), |_, _| Ok(())),
+    row("thread_pool", MAIN, args(2, 3), set_thread_pool),
     block("events", MAIN, take(0), EVENTS, set_events),
     row("worker_connections", EVENTS, take(1), |b, d| {
         d.once(&mut events(b).worker_connections, |d| {
@@ -158,6 +167,33 @@ fn worker_processes(d: &Directive) -> Result<usize, Diag> {
     let digits = d.arg(1).iter().all(u8::is_ascii_digit);
     let number = digits.then(|| d.arg(1).to_str().ok()?.parse().ok()).flatten();
     number.ok_or_else(|| d.wrong("invalid value"))
+}
+
+/// As nginx, what is neither of the two parameters is not looked at.
+fn set_thread_pool(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let name = d.arg(1).to_owned();
+    if main(b).thread_pools.iter().any(|pool| pool.name == name) {
+        return Err(Diag::emerg(format!("duplicate thread pool \"{name}\"")));
+    }
+    let mut pool = ThreadPool { name, threads: 0, max_queue: MAX_QUEUE };
+    for index in 2..=d.arg_count() {
+        let number = |text| units::parse_number(text).and_then(|n| usize::try_from(n).ok());
+        if let Some(text) = d.arg(index).strip_prefix(b"threads=") {
+            let wrong = || format!("invalid threads value \"{}\"", d.arg(index));
+            pool.threads = number(text.as_bstr())
+                .filter(|n| *n > 0)
+                .ok_or_else(|| d.wrong_arg(index, wrong()))?;
+        } else if let Some(text) = d.arg(index).strip_prefix(b"max_queue=") {
+            let wrong = || format!("invalid max_queue value \"{}\"", d.arg(index));
+            pool.max_queue =
+                number(text.as_bstr()).ok_or_else(|| d.wrong_arg(index, wrong()))?;
+        }
+    }
+    if pool.threads == 0 {
+        return Err(Diag::emerg("\"thread_pool\" must have \"threads\" parameter"));
+    }
+    main(b).thread_pools.push(pool);
+    Ok(())
 }
 
 fn priority(d: &Directive) -> Result<i32, Diag> {
@@ -248,4 +284,6 @@ const BUILT_IN: &[&[u8]] = &[
     b"ngx_http_set_misc_module",
 ];
 const EVENT_TYPES: &[&[u8]] = &[b"epoll", b"poll", b"select"];
+/// Of a thread pool that says nothing else.
+const MAX_QUEUE: usize = 65536;
 const DEFAULT_PID: &str = "logs/nginx.pid";

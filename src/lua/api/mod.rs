@@ -22,6 +22,7 @@ pub mod timer;
 pub mod upstream;
 mod upstream_healthcheck;
 mod worker;
+pub mod worker_thread;
 
 /// One `ngx.*` topic.
 pub struct Topic {
@@ -53,4 +54,5 @@ pub const TOPICS: &[&Topic] = &[
     &upstream::TOPIC,
     &upstream_healthcheck::TOPIC,
     &worker::TOPIC,
+    &worker_thread::TOPIC,
 ];

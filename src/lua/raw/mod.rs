@@ -174,6 +174,12 @@ impl Host {
         Func { host: Rc::clone(self), slot }
     }
 
+    /// Collects all garbage.
+    pub fn collect(&self) {
+        // SAFETY: finalizers are our own `__gc` functions or scripts', which LuaJIT runs protected.
+        unsafe { c::lua_gc(self.l, c::LUA_GCCOLLECT, 0) };
+    }
+
     /// Kilobytes in use by Lua.
     pub fn used_kb(&self) -> i32 {
         // SAFETY: LUA_GCCOUNT only reads a counter.
