@@ -87,19 +87,26 @@ const ROWS: &[&[Row]] = &[
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
     http::rewrite::conf::ROWS,
+    http::access::ROWS,
+    http::access_log::ROWS,
+    http::map::ROWS,
     lua::api::socket::conf::ROWS,
     lua::api::socket::tls::ROWS,
     http::echo::conf::ROWS,
 ];
 
 /// Participants of the phases, in the order they run within a phase.
-const HANDLERS: &[&[http::Registered]] = &[http::rewrite::HANDLERS];
+const HANDLERS: &[&[http::Registered]] =
+    &[http::rewrite::HANDLERS, http::access::HANDLERS, http::access_log::HANDLERS];
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER];
 
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS, http::echo::VARS];
+
+/// What features do at the end of the `http` block.
+const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish, upstream::conf::finish];
@@ -121,7 +128,7 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     let mut main = Scope::new();
     main.part_mut::<DefaultLog>().0 = paths.error_log.clone();
     *main.part_mut::<http::Features>() =
-        http::Features { handlers: HANDLERS, filters: FILTERS, vars: VARS, finishers: &[] };
+        http::Features { handlers: HANDLERS, filters: FILTERS, vars: VARS, finishers: FINISHERS };
     // A text that could not be read to its end misses things for that reason alone.
     let whole = !parsed.diags.iter().any(|(_, diag)| diag.is_error());
     let checks = if whole { CHECKS } else { &[] };

@@ -63,9 +63,12 @@ pub struct Features {
     pub handlers: &'static [&'static [Registered]],
     pub filters: &'static [&'static dyn Filter],
     pub vars: &'static [&'static [VarRow]],
-    /// Run at the end of the `http` block, while it is still the innermost one.
-    pub finishers: &'static [fn(&mut Builder<'_>) -> Result<(), Diag>],
+    /// Run at the end of the `http` block, with its scope.
+    pub finishers: &'static [Finish],
 }
+
+/// A feature's last word about an `http` block.
+pub type Finish = fn(&mut Builder<'_>, &mut Scope) -> Result<(), Diag>;
 
 /// The result, in the main scope.
 #[derive(Default)]

@@ -146,10 +146,10 @@ fn http_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     for rows in b.main::<Features>().vars {
         b.main::<VarTable>().register(rows);
     }
-    let scope = b.block(d, Scope::new());
+    let mut scope = b.block(d, Scope::new());
     let finishers = b.main::<Features>().finishers;
     for finish in finishers {
-        if let Err(diag) = finish(b) {
+        if let Err(diag) = finish(b, &mut scope) {
             b.report(diag);
         }
     }

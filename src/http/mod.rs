@@ -35,7 +35,10 @@ pub mod vars;
 pub mod vars_core;
 
 pub mod echo;
+pub mod access;
+pub mod access_log;
 pub mod files;
+pub mod map;
 pub mod read_head;
 pub mod request_log;
 pub mod rewrite;
