@@ -18,7 +18,7 @@ use std::time::Duration;
 use bstr::{BStr, BString};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 
 use super::checker::{Checker, Order, Setting};
 use super::core::Core;
@@ -28,11 +28,11 @@ use super::store::{Mirror, Table};
 use crate::base::errno::Errno;
 use crate::base::log::{Chain, Level, emit};
 use crate::net::tls::ClientTls;
-use crate::upstream::{CheckBit, Group};
+use crate::upstream::{CheckBit, Group, live_generation};
 
 /// The checks of this process.
 pub struct Engine {
-    starts: UnboundedSender<Start>,
+    tasks: UnboundedSender<Task>,
     checks: Mutex<Register>,
     dirty: Arc<Notify>,
 }
@@ -120,20 +120,24 @@ impl Engine {
         let (core, users) = (checker.core.clone(), vec![ask.generation]);
         register.checks.push(Check { id, spec, bit, core, users, orders: orders.clone() });
         // The thread ends with the process only: the channel is open.
-        let _ = self.starts.send(Start { checker: Box::new(checker), orders: receiver });
+        let _ = self.tasks.send(Task::Start { checker: Box::new(checker), orders: receiver });
         (id, orders)
     }
 
     fn detach(&self, id: u64, generation: u64) {
         let mut register = self.register();
-        let Some(at) = register.checks.iter().position(|c| c.id == id) else { return };
-        let check = &mut register.checks[at];
+        let Some(check) = register.checks.iter_mut().find(|c| c.id == id) else { return };
         if let Some(user) = check.users.iter().position(|u| *u == generation) {
             check.users.swap_remove(user);
         }
-        if check.users.is_empty() {
-            let _ = check.orders.send(Order::Stop);
-            register.checks.swap_remove(at);
+        if !check.users.is_empty() {
+            return;
+        }
+        if live_generation() > generation {
+            // A reload: the new workers may be about to ask for the same check.
+            let _ = self.tasks.send(Task::Reap(id));
+        } else {
+            register.end(id);
         }
     }
 
@@ -183,16 +187,17 @@ pub fn engine() -> io::Result<Arc<Engine>> {
     if let Some(engine) = ENGINE.get() {
         return Ok(engine.clone());
     }
-    let (starts, receiver) = unbounded_channel();
+    let (tasks, receiver) = unbounded_channel();
     let dirty = Arc::new(Notify::new());
-    let engine = Arc::new(Engine { starts, checks: Mutex::default(), dirty });
+    let engine = Arc::new(Engine { tasks, checks: Mutex::default(), dirty });
     if ENGINE.set(engine.clone()).is_ok() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let keeping = keep_states(engine.clone());
+        let serving = serve(engine.clone(), receiver);
         let body = move || {
             let all = LocalSet::new();
             all.spawn_local(keeping);
-            all.block_on(&runtime, serve(receiver));
+            all.block_on(&runtime, serving);
         };
         std::thread::Builder::new().name("health".into()).spawn(body)?;
     }
@@ -207,6 +212,13 @@ struct Register {
 }
 
 impl Register {
+    /// Ends a check and forgets it.
+    fn end(&mut self, id: u64) {
+        if let Some(at) = self.checks.iter().position(|c| c.id == id) {
+            let _ = self.checks.swap_remove(at).orders.send(Order::Stop);
+        }
+    }
+
     /// A bit no other check of the upstream uses.
     fn free_bit(&self, upstream: &BStr) -> CheckBit {
         let used =
@@ -237,9 +249,14 @@ struct Check {
     orders: UnboundedSender<Order>,
 }
 
-struct Start {
-    checker: Box<Checker>,
-    orders: UnboundedReceiver<Order>,
+/// What the engine's thread is asked to do.
+enum Task {
+    Start {
+        checker: Box<Checker>,
+        orders: UnboundedReceiver<Order>,
+    },
+    /// End a check, if nobody asks for it soon.
+    Reap(u64),
 }
 
 /// Saves soon after a verdict, at most once a second.
@@ -251,14 +268,27 @@ async fn keep_states(engine: Arc<Engine>) {
     }
 }
 
-async fn serve(mut starts: UnboundedReceiver<Start>) {
-    while let Some(Start { checker, orders }) = starts.recv().await {
-        tokio::task::spawn_local(checker.run(orders));
+async fn serve(engine: Arc<Engine>, mut tasks: UnboundedReceiver<Task>) {
+    while let Some(task) = tasks.recv().await {
+        match task {
+            Task::Start { checker, orders } => drop(spawn_local(checker.run(orders))),
+            Task::Reap(id) => drop(spawn_local(reap(engine.clone(), id))),
+        }
+    }
+}
+
+async fn reap(engine: Arc<Engine>, id: u64) {
+    tokio::time::sleep(RELOAD_GRACE).await;
+    let mut register = engine.register();
+    if register.checks.iter().any(|c| c.id == id && c.users.is_empty()) {
+        register.end(id);
     }
 }
 
 static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// How long a check outlives the workers of an old configuration.
+const RELOAD_GRACE: Duration = Duration::from_millis(400);
 const SAVE_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -122,6 +122,11 @@ pub fn live() -> Arc<Groups> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
 }
 
+/// The number of the configuration that started last.
+pub fn live_generation() -> u64 {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner).0
+}
+
 /// The group a request is being passed to, if any; kept in the request by who passes it.
 #[derive(Default)]
 pub struct Current(RefCell<Option<Arc<Group>>>);

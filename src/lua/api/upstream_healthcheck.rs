@@ -1,7 +1,7 @@
 //! The native half of `resty.upstream.healthcheck`.
 //!
 //! ```text
-//!   spawn(options) ──▶ CheckSpec ──▶ engine.attach ──▶ Lease, kept by the worker until it goes down
+//!   spawn(options) ──▶ CheckSpec ──▶ engine.attach ──▶ Lease, kept until the worker goes down
 //!   status_page()  ──▶ health::report over the groups of the worker's configuration
 //! ```
 
