@@ -1,8 +1,9 @@
-//! Connections: addresses, listening, dialing, streams, TLS, descriptors.
+//! Connections: addresses, listening, dialing, streams, TLS, names, idle pools, descriptors.
 //!
 //! ```text
 //!  addr ──> listen ──accept──┐
-//!       └─> dial ──connect───┴─> stream (plain or tls)
+//!       └─> dial ──connect───┴─> stream (plain or tls) ──idle──> pool
+//!            ^ names: lookup while loading, resolver (over dns) while serving
 //! ```
 
 pub mod addr;
@@ -11,6 +12,10 @@ pub mod http1;
 pub mod listen;
 pub mod stream;
 pub mod tls;
+
+pub mod dns;
+pub mod pool;
+pub mod resolver;
 
 pub mod fd;
 pub mod lookup;

@@ -11,7 +11,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bstr::BString;
@@ -125,16 +125,22 @@ impl Socket {
 
     /// The next byte without taking it; `None` when the peer has closed. Tells TLS from plain text.
     pub async fn peek_byte(&self) -> io::Result<Option<u8>> {
+        std::future::poll_fn(|cx| self.poll_peek(cx)).await
+    }
+
+    /// Waits for a byte or the end, taking nothing.
+    pub fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
         loop {
-            self.readable().await?;
+            ready!(self.poll_read_ready(cx))?;
             let look = || fd::peek_byte(self);
+            // Being told "not yet" makes tokio wait for the next event, and the loop with it.
             let seen = match self {
                 Self::Tcp(s) => s.try_io(Interest::READABLE, look),
                 Self::Unix(s) => s.try_io(Interest::READABLE, look),
             };
             match seen {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
+                other => return Poll::Ready(other),
             }
         }
     }

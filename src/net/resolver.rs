@@ -1,0 +1,351 @@
+//! The `resolver` directive: names to addresses while requests run, never blocking a worker.
+//!
+//! ```text
+//!  resolve(name) ─ cached? ─▶ addresses
+//!        └ asked already? wait with the others ─ else ask: A and AAAA, server after server
+//!                                                  UDP, over TCP when the answer is cut off
+//! ```
+//!
+//! One [`Resolver`] per worker thread and directive; the cache lives as long as the configuration.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::dns::{Answer, Kind, question};
+use crate::base::clock;
+use crate::base::errno::Errno;
+use crate::base::log::{Level, emit};
+
+/// What the directive says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolverSpec {
+    pub servers: Vec<SocketAddr>,
+    /// `valid=`: overrides the time to live of answers.
+    pub valid_s: Option<u64>,
+    pub ipv4: bool,
+    pub ipv6: bool,
+}
+
+/// Resolves names on one worker thread.
+pub struct Resolver {
+    spec: Arc<ResolverSpec>,
+    known: RefCell<HashMap<String, Known>>,
+    asking: RefCell<HashMap<String, Rc<Asking>>>,
+    /// Where the next question goes; a server that stays silent is passed over.
+    next_server: Cell<usize>,
+    /// Turns the order of addresses, as nginx does to spread load.
+    turn: Cell<usize>,
+    random: RandomState,
+    asked: Cell<u64>,
+}
+
+impl Resolver {
+    /// The resolver of a directive on this thread.
+    pub fn of(spec: &Arc<ResolverSpec>) -> Rc<Self> {
+        RESOLVERS.with_borrow_mut(|all| {
+            all.retain(|(known, _)| known.strong_count() > 0);
+            let found = all.iter().find(|(known, _)| known.as_ptr() == Arc::as_ptr(spec));
+            if let Some((_, resolver)) = found {
+                return resolver.clone();
+            }
+            // The entry must not keep the configuration alive, so the resolver has its own copy.
+            let resolver = Rc::new(Self::new(ResolverSpec::clone(spec)));
+            all.push((Arc::downgrade(spec), resolver.clone()));
+            resolver
+        })
+    }
+
+    pub fn new(spec: ResolverSpec) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            known: RefCell::default(),
+            asking: RefCell::default(),
+            next_server: Cell::new(0),
+            turn: Cell::new(0),
+            random: RandomState::new(),
+            asked: Cell::new(0),
+        }
+    }
+
+    /// The addresses of a name, within `limit`. A literal address is its own answer.
+    pub async fn resolve(
+        self: &Rc<Self>,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(ip) = name.parse() {
+            return Ok(vec![ip]);
+        }
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        if let Some(addrs) = self.cached(name) {
+            return Ok(addrs);
+        }
+        let asking = self.ask(name);
+        match timeout(limit, asking.answer()).await {
+            Ok(answer) => answer.map(|addrs| self.turned(addrs)),
+            Err(_) => Err(ResolveError::TimedOut),
+        }
+    }
+
+    fn cached(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let known = self.known.borrow();
+        let fresh = known.get(name).filter(|k| clock::mono_ms() < k.until_ms)?;
+        Some(self.turned(fresh.addrs.clone()))
+    }
+
+    fn turned(&self, mut addrs: Vec<IpAddr>) -> Vec<IpAddr> {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        if !addrs.is_empty() {
+            let by = turn % addrs.len();
+            addrs.rotate_left(by);
+        }
+        addrs
+    }
+
+    /// The question under way for this name; a new one if there is none.
+    fn ask(self: &Rc<Self>, name: &str) -> Rc<Asking> {
+        if let Some(asking) = self.asking.borrow().get(name) {
+            return asking.clone();
+        }
+        let asking = Rc::new(Asking::default());
+        self.asking.borrow_mut().insert(name.to_string(), asking.clone());
+        let (this, name, shared) = (self.clone(), name.to_string(), asking.clone());
+        // Goes on without the one who asked first: others may have joined.
+        tokio::task::spawn_local(async move {
+            let answer = timeout(ASK_LIMIT, this.look_up(&name)).await;
+            let answer = answer.unwrap_or(Err(ResolveError::TimedOut));
+            this.asking.borrow_mut().remove(&name);
+            shared.tell(this.remember(&name, answer));
+        });
+        asking
+    }
+
+    fn remember(&self, name: &str, answer: Result<Found, ResolveError>) -> Verdict {
+        let found = answer?;
+        let valid_ms = self.spec.valid_s.unwrap_or(found.ttl.into()).saturating_mul(1000);
+        if valid_ms > 0 {
+            let mut known = self.known.borrow_mut();
+            let now = clock::mono_ms();
+            if known.len() >= KNOWN_MAX {
+                known.retain(|_, k| k.until_ms > now);
+            }
+            let until_ms = now.saturating_add(valid_ms);
+            known.insert(name.to_string(), Known { addrs: found.addrs.clone(), until_ms });
+        }
+        Ok(found.addrs)
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Found, ResolveError> {
+        let v4 =
+            async { if self.spec.ipv4 { Some(self.follow(name, Kind::A).await) } else { None } };
+        let v6 =
+            async { if self.spec.ipv6 { Some(self.follow(name, Kind::Aaaa).await) } else { None } };
+        let (v4, v6) = tokio::join!(v4, v6);
+        let mut all = Found { addrs: Vec::new(), ttl: u32::MAX };
+        let mut failed = None;
+        for answer in [v4, v6].into_iter().flatten() {
+            match answer {
+                Ok(found) => {
+                    all.addrs.extend(found.addrs);
+                    all.ttl = all.ttl.min(found.ttl);
+                }
+                // A real failure says more than "no such name of this family".
+                Err(e) if failed.is_none_or(|f| f == ResolveError::NotFound) => failed = Some(e),
+                Err(_) => {}
+            }
+        }
+        match all.addrs.is_empty() {
+            false => Ok(all),
+            true => Err(failed.unwrap_or(ResolveError::NotFound)),
+        }
+    }
+
+    /// Asks for a name and for the names it is an alias of.
+    async fn follow(&self, name: &str, kind: Kind) -> Result<Found, ResolveError> {
+        let mut name = name.to_string();
+        let mut ttl = u32::MAX;
+        for _ in 0..ALIASES_MAX {
+            let answer = self.exchange(&name, kind).await?;
+            if answer.rcode != 0 {
+                return Err(ResolveError::from_rcode(answer.rcode));
+            }
+            ttl = ttl.min(answer.ttl);
+            match answer.alias {
+                Some(alias) => name = alias,
+                None if answer.addrs.is_empty() => return Err(ResolveError::NotFound),
+                None => return Ok(Found { addrs: answer.addrs, ttl }),
+            }
+        }
+        Err(ResolveError::NotFound)
+    }
+
+    /// One question, sent again to the next server as long as nobody answers.
+    async fn exchange(&self, name: &str, kind: Kind) -> Result<Answer, ResolveError> {
+        let id = self.random_id();
+        let asked = question(id, name, kind).ok_or(ResolveError::Format)?;
+        let count = self.spec.servers.len();
+        loop {
+            let server = self.spec.servers[self.next_server.get() % count];
+            let tried = clock::instant();
+            match timeout(RESEND, over_udp(server, &asked, kind)).await {
+                Ok(Ok(answer)) if answer.truncated => {
+                    if let Ok(Ok(whole)) = timeout(RESEND, over_tcp(server, &asked, kind)).await {
+                        return Ok(whole);
+                    }
+                }
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(e)) => {
+                    let text = format_args!(
+                        "recv() failed {} while resolving, resolver: {server}",
+                        Errno(&e)
+                    );
+                    emit(Level::Error, text);
+                }
+                Err(_) => {}
+            }
+            self.next_server.set(self.next_server.get().wrapping_add(1));
+            // A server that refuses at once must not be asked in a tight loop.
+            if count == 1 || self.next_server.get().is_multiple_of(count) {
+                let spent = clock::instant().duration_since(tried);
+                tokio::time::sleep(RESEND.saturating_sub(spent)).await;
+            }
+        }
+    }
+
+    fn random_id(&self) -> u16 {
+        let mut hasher = self.random.build_hasher();
+        self.asked.set(self.asked.get() + 1);
+        hasher.write_u64(self.asked.get());
+        hasher.finish() as u16
+    }
+}
+
+/// Why a name has no address; numbers and words are nginx's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    #[error("1: Format error")]
+    Format,
+    #[error("2: Server failure")]
+    Server,
+    #[error("3: Host not found")]
+    NotFound,
+    #[error("4: Unimplemented")]
+    Unimplemented,
+    #[error("5: Operation refused")]
+    Refused,
+    #[error("110: Operation timed out")]
+    TimedOut,
+    #[error("{0}: Unknown error")]
+    Unknown(u8),
+}
+
+impl ResolveError {
+    fn from_rcode(rcode: u8) -> Self {
+        match rcode {
+            1 => Self::Format,
+            2 => Self::Server,
+            3 => Self::NotFound,
+            4 => Self::Unimplemented,
+            5 => Self::Refused,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// `x could not be resolved (3: Host not found)`
+    pub fn about(self, name: &str) -> String {
+        format!("{name} could not be resolved ({self})")
+    }
+}
+
+type Verdict = Result<Vec<IpAddr>, ResolveError>;
+
+struct Known {
+    addrs: Vec<IpAddr>,
+    until_ms: u64,
+}
+
+struct Found {
+    addrs: Vec<IpAddr>,
+    ttl: u32,
+}
+
+/// A question under way and those who wait for it.
+#[derive(Default)]
+struct Asking {
+    verdict: RefCell<Option<Verdict>>,
+    told: Notify,
+}
+
+impl Asking {
+    fn tell(&self, verdict: Verdict) {
+        *self.verdict.borrow_mut() = Some(verdict);
+        self.told.notify_waiters();
+    }
+
+    async fn answer(&self) -> Verdict {
+        loop {
+            let told = self.told.notified();
+            if let Some(verdict) = &*self.verdict.borrow() {
+                return verdict.clone();
+            }
+            told.await;
+        }
+    }
+}
+
+async fn over_udp(server: SocketAddr, asked: &[u8], kind: Kind) -> io::Result<Answer> {
+    // A socket a question: its port is as hard to guess as its number.
+    let any: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(server).await?;
+    socket.send(asked).await?;
+    let mut buf = vec![0; DATAGRAM_MAX_BYTES];
+    loop {
+        let count = socket.recv(&mut buf).await?;
+        if let Some(answer) = Answer::parse(&buf[..count], asked, kind) {
+            return Ok(answer);
+        }
+    }
+}
+
+async fn over_tcp(server: SocketAddr, asked: &[u8], kind: Kind) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(server).await?;
+    let mut framed = (asked.len() as u16).to_be_bytes().to_vec();
+    framed.extend_from_slice(asked);
+    stream.write_all(&framed).await?;
+    let length = stream.read_u16().await?;
+    let mut bytes = vec![0; usize::from(length)];
+    stream.read_exact(&mut bytes).await?;
+    Answer::parse(&bytes, asked, kind).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+thread_local! {
+    static RESOLVERS: RefCell<Vec<(Weak<ResolverSpec>, Rc<Resolver>)>> = RefCell::default();
+}
+
+/// nginx sends a question again after five seconds.
+const RESEND: Duration = Duration::from_secs(5);
+/// Nobody waits longer than the default `resolver_timeout`.
+const ASK_LIMIT: Duration = Duration::from_secs(30);
+const ALIASES_MAX: usize = 50;
+const KNOWN_MAX: usize = 10_000;
+const DATAGRAM_MAX_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests;
