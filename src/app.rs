@@ -86,6 +86,8 @@ const ROWS: &[&[Row]] = &[
     http::conf::ROWS,
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
+    http::tls_conf::ROWS,
+    http::resolver::ROWS,
     http::rewrite::conf::ROWS,
     http::access::ROWS,
     http::access_log::ROWS,
@@ -103,7 +105,8 @@ const HANDLERS: &[&[http::Registered]] =
 const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER];
 
 /// Variables.
-const VARS: &[&[http::vars::VarRow]] = &[http::vars_core::VARS, http::echo::VARS];
+const VARS: &[&[http::vars::VarRow]] =
+    &[http::vars_core::VARS, http::vars_ssl::VARS, http::echo::VARS];
 
 /// What features do at the end of the `http` block.
 const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];

@@ -154,6 +154,12 @@ pub fn utc_time(secs: i64) -> String {
     days_and_clock(Date::utc(secs), "-")
 }
 
+/// `Sep 28 12:00:00 2026 GMT`, as OpenSSL prints the dates of a certificate.
+pub fn cert_time(secs: i64) -> String {
+    let d = Date::utc(secs);
+    format!("{} {:2} {} {} GMT", d.month_name(), d.day, d.clock(), d.year)
+}
+
 /// Reads the three date formats of HTTP, as tolerant as nginx.
 ///
 /// ```text

@@ -20,6 +20,8 @@ use super::{
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
     server_conf::ServerCore,
+    tls::HandshakeHook,
+    tls_conf,
     vars::{VarRow, VarTable},
 };
 
@@ -120,7 +122,10 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
     let compiler = Compiler { handlers: &handlers, filters: &filters };
     let mut servers = Vec::new();
     for draft in drafts {
-        servers.push(compiler.server(draft, &scope));
+        match compiler.server(draft, &scope) {
+            Ok(server) => servers.push(server),
+            Err(diag) => b.report(diag),
+        }
     }
     let addresses = addresses(b, &servers)?;
     let vars = std::mem::take(b.main::<VarTable>());
@@ -137,8 +142,13 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn server(&self, mut draft: ServerDraft, http: &Scope) -> (Arc<Server>, ServerCore) {
+    fn server(
+        &self,
+        mut draft: ServerDraft,
+        http: &Scope,
+    ) -> Result<(Arc<Server>, ServerCore), Diag> {
         draft.scope.inherit(http);
+        let tls = tls_conf::load(&draft.scope)?;
         let mut core = std::mem::take(draft.scope.part_mut::<ServerCore>());
         let inner = std::mem::take(draft.scope.part_mut::<LocationDrafts>());
         let root = LocationDraft {
@@ -160,8 +170,9 @@ impl Compiler<'_> {
             ignore_invalid_headers: core.ignore_invalid_headers.unwrap_or(true),
             underscores_in_headers: core.underscores_in_headers.unwrap_or(false),
             merge_slashes: core.merge_slashes.unwrap_or(true),
+            tls,
         };
-        (Arc::new(server), core)
+        Ok((Arc::new(server), core))
     }
 
     /// Merges and compiles a location whose own scope is complete.
@@ -260,9 +271,20 @@ fn addresses(
             listening.servers.add(b, server, &addr);
         }
         listening.servers.sort();
+        check_certificate(b, &listening);
         all.push(listening);
     }
     Ok(all)
+}
+
+/// Where TLS is spoken somebody must have a certificate, or refuse.
+fn check_certificate(b: &mut Builder<'_>, listening: &Listening) {
+    let server = &listening.servers.default;
+    let hooked = server.root.scope.part::<HandshakeHook>().0.is_some();
+    if listening.ssl && server.tls.tls.is_none() && !server.tls.rejects && !hooked {
+        let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+        b.report(Diag::emerg(text));
+    }
 }
 
 impl AddressServers {

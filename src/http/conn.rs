@@ -7,12 +7,13 @@
 //! Reading and writing borrow the stream for one poll only, so a reader may wait while a writer works.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -22,8 +23,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     base::clock,
-    net::{addr::Addr, stream::Stream},
+    net::{addr::Addr, stream::Stream, tls::Session},
 };
+
+use super::location::Server;
 
 /// A client connection, shared by its requests.
 pub struct Conn {
@@ -51,6 +54,10 @@ pub struct Conn {
     /// Set when a script took the raw socket; the server must not write any more.
     pub hijacked: Cell<bool>,
     pub tls: bool,
+    /// The server the client asked for in its TLS hello.
+    pub tls_server: OnceCell<Arc<Server>>,
+    /// What is known about the TLS connection; read when first asked for.
+    pub session: OnceCell<Option<Rc<Session>>>,
 }
 
 /// Bytes on their way out.
@@ -84,6 +91,8 @@ impl Conn {
             active: RefCell::default(),
             sent: Cell::new(0),
             hijacked: Cell::new(false),
+            tls_server: OnceCell::new(),
+            session: OnceCell::new(),
         })
     }
 

@@ -15,6 +15,7 @@ use super::{
     output::FilterSet,
     phase::{Chain, Handler},
     template::Template,
+    tls_conf::ServerSide,
 };
 
 /// One `location`, `if` or `limit_except` block, or the level of a server above its locations.
@@ -70,6 +71,7 @@ pub struct Server {
     pub ignore_invalid_headers: bool,
     pub underscores_in_headers: bool,
     pub merge_slashes: bool,
+    pub tls: ServerSide,
 }
 
 /// One name of a server.

@@ -33,6 +33,7 @@ pub mod subrequest;
 pub mod template;
 pub mod vars;
 pub mod vars_core;
+pub mod vars_ssl;
 
 pub mod echo;
 pub mod access;
@@ -41,9 +42,11 @@ pub mod files;
 pub mod map;
 pub mod read_head;
 pub mod request_log;
+pub mod resolver;
 pub mod rewrite;
 pub mod server;
 pub mod tls;
+pub mod tls_conf;
 pub mod upstream_trace;
 
 pub use self::{

@@ -43,13 +43,9 @@ pub async fn read(
     listening: &Listening,
     first: bool,
 ) -> Head {
-    let mut reading = Reading {
-        conn,
-        http,
-        server: listening.servers.default.clone(),
-        groups: Vec::new(),
-        parser: Parser::new(rules(&listening.servers.default)),
-    };
+    let server = conn.tls_server.get().unwrap_or(&listening.servers.default).clone();
+    let parser = Parser::new(rules(&server));
+    let mut reading = Reading { conn, http, server, groups: Vec::new(), parser };
     let timeout = Duration::from_millis(reading.server.client_header_timeout_ms);
     let deadline = tokio::time::sleep(timeout);
     tokio::pin!(deadline);

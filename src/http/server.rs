@@ -117,15 +117,23 @@ impl Server {
         let number = SERIAL.fetch_add(1, Ordering::Relaxed);
         // A unix socket or a closed peer has no such option.
         let _ = stream.socket().set_nodelay(true);
+        let mut named = None;
         let stream = if listening.ssl {
-            match super::tls::accept(stream, listening, number).await {
-                Some(stream) => stream,
+            match super::tls::accept(stream, listening, number, &peer, &local).await {
+                Some(accepted) => {
+                    named = accepted.server;
+                    accepted.stream
+                }
                 None => return,
             }
         } else {
             stream
         };
         let conn = Conn::new(number, stream, peer, local);
+        if let Some(server) = named {
+            // Nobody else has the connection yet, so the cell is empty.
+            let _ = conn.tls_server.set(server);
+        }
         let mut first = true;
         while self.next_head_arrives(&conn, listening, first).await {
             if !self.request(&conn, listening, first).await {
@@ -171,7 +179,10 @@ impl Server {
         conn.requests.set(conn.requests.get() + 1);
         let head = read_head::read(conn, &self.http, listening, first).await;
         let (r, early) = match head {
-            Head::Request(r) => (r, None),
+            Head::Request(r) => {
+                let refused = super::tls::refuse(&r, listening);
+                (r, refused)
+            }
             Head::Refused(r, flow) => (r, Some(flow)),
             Head::Gone => return false,
         };

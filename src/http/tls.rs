@@ -1,10 +1,155 @@
-//! TLS on the server side of a connection.
+//! TLS on the server side of a connection: the handshake, and what is checked before a request.
+//!
+//! ```text
+//!  first byte ─┬ not TLS ─▶ plain stream, its request gets 497
+//!              └ hello ─▶ server by name ─▶ hook (ssl_certificate_by_lua) ─▶ handshake
+//! ```
 
-use crate::net::stream::Stream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::base::log::Level;
+use crate::conf::Part;
+use crate::net::addr::Addr;
+use crate::net::stream::{Socket, Stream};
+use crate::net::tls::{self, ClientAuth, Hello, ServerTls, Session, TlsError};
 
 use super::build::Listening;
+use super::conn::Conn;
+use super::location::Server;
+use super::phase::Flow;
+use super::request::Request;
+use super::route;
+
+/// A connection after its handshake, and the server the client asked for by name.
+pub struct Accepted {
+    pub stream: Stream,
+    pub server: Option<Arc<Server>>,
+}
+
+/// A handshake under way, for those who choose certificates.
+pub struct Handshake {
+    pub hello: Hello,
+    pub server: Arc<Server>,
+    /// What the configuration says; `with_certificates` gives it others.
+    pub tls: Option<ServerTls>,
+    pub number: u64,
+    pub peer: Addr,
+    pub local: Addr,
+}
+
+/// Chooses the settings of one handshake; `None` refuses it. In the server's scope.
+#[derive(Clone, Copy, Default)]
+pub struct HandshakeHook(pub Option<Choose>);
+
+pub type Choose = fn(Handshake) -> LocalBoxFuture<'static, Option<ServerTls>>;
+
+impl Part for HandshakeHook {
+    fn inherit(&mut self, parent: &Self) {
+        self.0 = self.0.or(parent.0);
+    }
+}
 
 /// Performs the handshake; `None` when it failed and was logged.
-pub async fn accept(stream: Stream, _listening: &Listening, _number: u64) -> Option<Stream> {
-    Some(stream)
+pub async fn accept(
+    stream: Stream,
+    listening: &Listening,
+    number: u64,
+    peer: &Addr,
+    local: &Addr,
+) -> Option<Accepted> {
+    let Stream::Plain(socket) = stream else { return Some(Accepted { stream, server: None }) };
+    let default = &listening.servers.default;
+    let log = |level, text: std::fmt::Arguments<'_>| {
+        let at = &listening.spec.addr;
+        let client = peer.ip_text();
+        let line = format_args!("{text} while SSL handshaking, client: {client}, server: {at}");
+        default.root.log.write(level, Some(number), line);
+    };
+    let limit = Duration::from_millis(default.client_header_timeout_ms);
+    let shaken = shake(socket, listening, number, peer, local);
+    match tokio::time::timeout(limit, shaken).await {
+        Err(_) => {
+            log(Level::Info, format_args!("client timed out (110: Connection timed out)"));
+            None
+        }
+        Ok(Ok(accepted)) => accepted,
+        Ok(Err(error)) => {
+            log(Level::Info, format_args!("{error}"));
+            None
+        }
+    }
+}
+
+async fn shake(
+    socket: Socket,
+    listening: &Listening,
+    number: u64,
+    peer: &Addr,
+    local: &Addr,
+) -> Result<Option<Accepted>, TlsError> {
+    match socket.peek_byte().await.map_err(TlsError::Io)? {
+        None => return Ok(None),
+        // A record of a handshake; or the hello of SSL 2, which the TLS library refuses in words.
+        Some(0x16 | 0x80) => {}
+        Some(_) => return Ok(Some(Accepted { stream: Stream::Plain(socket), server: None })),
+    }
+    let mut server = None;
+    let choose = async |hello: Hello| {
+        let name = hello.server_name.clone();
+        let by_name = |name: &str| route::find_server(&listening.servers, name.as_bytes()).0;
+        let found = name.as_deref().map(by_name);
+        let found = found.unwrap_or_else(|| listening.servers.default.clone());
+        server = Some(found.clone());
+        if found.tls.rejects {
+            return None;
+        }
+        let own = found.tls.tls.clone();
+        let tls = own.or_else(|| listening.servers.default.tls.tls.clone());
+        match found.root.scope.part::<HandshakeHook>().0 {
+            None => tls.filter(ServerTls::has_certificates),
+            Some(choose) => {
+                let (peer, local) = (peer.clone(), local.clone());
+                choose(Handshake { hello, server: found, tls, number, peer, local }).await
+            }
+        }
+    };
+    let stream = tls::accept(socket, choose).await?;
+    Ok(Some(Accepted { stream, server }))
+}
+
+/// What nginx checks between the head of a request and its first phase.
+pub fn refuse(r: &Rc<Request>, listening: &Listening) -> Option<Flow> {
+    if !listening.ssl {
+        return None;
+    }
+    let Some(session) = session(&r.conn) else {
+        r.log(Level::Info, format_args!("client sent plain HTTP request to HTTPS port"));
+        return Some(Flow::Status(497));
+    };
+    let server = r.server();
+    let tls = server.tls.tls.as_ref()?;
+    if tls.client_auth == ClientAuth::Off {
+        return None;
+    }
+    if session.peer_chain.is_empty() {
+        if tls.client_auth != ClientAuth::On {
+            return None;
+        }
+        r.log(Level::Info, format_args!("client sent no required SSL certificate"));
+        return Some(Flow::Status(496));
+    }
+    let wrong = tls.verify_client(&session.peer_chain).err()?;
+    let (code, text) = (wrong.code, wrong.text);
+    r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
+    Some(Flow::Status(495))
+}
+
+/// The facts of the connection's TLS; none without it.
+pub fn session(conn: &Conn) -> Option<Rc<Session>> {
+    let read = || conn.with_stream(|stream| Session::of(stream).map(Rc::new));
+    conn.session.get_or_init(read).clone()
 }
