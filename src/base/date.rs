@@ -157,7 +157,11 @@ pub fn utc_time(secs: i64) -> String {
 /// `Sep 28 12:00:00 2026 GMT`, as OpenSSL prints the dates of a certificate.
 pub fn cert_time(secs: i64) -> String {
     let d = Date::utc(secs);
-    format!("{} {:2} {} {} GMT", d.month_name(), d.day, d.clock(), d.year)
+    let mut text = Text::new();
+    text.put(d.month_name()).put(if d.day < 10 { "  " } else { " " });
+    text.put(&d.day.to_string()).put(" ");
+    d.clock(&mut text);
+    text.put(" ").four(d.year).put(" GMT").done()
 }
 
 /// Reads the three date formats of HTTP, as tolerant as nginx.

@@ -35,9 +35,9 @@ pub mod vars;
 pub mod vars_core;
 pub mod vars_ssl;
 
-pub mod echo;
 pub mod access;
 pub mod access_log;
+pub mod echo;
 pub mod files;
 pub mod map;
 pub mod read_head;

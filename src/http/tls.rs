@@ -67,7 +67,7 @@ pub async fn accept(
         let at = &listening.spec.addr;
         let client = peer.ip_text();
         let line = format_args!("{text} while SSL handshaking, client: {client}, server: {at}");
-        default.root.log.write(level, Some(number), line);
+        default.root.log().write(level, Some(number), line);
     };
     let limit = Duration::from_millis(default.client_header_timeout_ms);
     let shaken = shake(socket, listening, number, peer, local);

@@ -185,8 +185,7 @@ fn set_thread_pool(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
                 .ok_or_else(|| d.wrong_arg(index, wrong()))?;
         } else if let Some(text) = d.arg(index).strip_prefix(b"max_queue=") {
             let wrong = || format!("invalid max_queue value \"{}\"", d.arg(index));
-            pool.max_queue =
-                number(text.as_bstr()).ok_or_else(|| d.wrong_arg(index, wrong()))?;
+            pool.max_queue = number(text.as_bstr()).ok_or_else(|| d.wrong_arg(index, wrong()))?;
         }
     }
     if pool.threads == 0 {

@@ -24,8 +24,7 @@ use crate::lua::raw::{Call, Func, Kind, Op, Raise, Reply, Val, View};
 use crate::lua::vm::{Settings, Vm, Worker};
 use crate::process::conf::ThreadPool;
 
-pub const TOPIC: Topic =
-    Topic::of(&[Op { name: "worker_thread.run", phases: YIELDABLE, run }]);
+pub const TOPIC: Topic = Topic::of(&[Op { name: "worker_thread.run", phases: YIELDABLE, run }]);
 
 /// What of the worker its lanes may use too.
 type Share = Box<dyn FnOnce(&Worker) + Send>;
@@ -169,12 +168,8 @@ impl Lane {
 
 impl Job {
     fn call(self, vm: &Vm, main: &Func) -> Reply {
-        let mut args: Vec<Val> = vec![
-            self.path.into(),
-            self.cpath.into(),
-            self.module.into(),
-            self.function.into(),
-        ];
+        let mut args: Vec<Val> =
+            vec![self.path.into(), self.cpath.into(), self.module.into(), self.function.into()];
         args.extend(self.args);
         let reply = vm.host.call(main, &args, |view| {
             let mut reply = Reply::default();

@@ -1,9 +1,12 @@
 //! Rows of `lua_socket_*`, and what a socket keeps of them.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use crate::conf::row::{HTTP_LEVELS, flag, take};
 use crate::conf::{Part, Row, inherit, row};
+use crate::http::resolver::Names;
 use crate::lua::raw::Call;
 use crate::net::addr::Addr;
 
@@ -60,19 +63,24 @@ pub struct Settings {
     pub keepalive_timeout_ms: u64,
     pub pool_size: usize,
     pub log_errors: bool,
+    /// The `resolver` of the location.
+    names: Option<Names>,
 }
 
 /// The settings where a call is made; the defaults outside of requests.
 pub fn settings(c: &Call<'_>) -> Settings {
     match super::request_of(c) {
-        Some(r) => r.with_location(|location| location.scope.part::<SocketConf>().settings()),
-        None => SocketConf::default().settings(),
+        Some(r) => r.with_location(|location| {
+            location.scope.part::<SocketConf>().settings(Some(Names::of(location)))
+        }),
+        None => SocketConf::default().settings(None),
     }
 }
 
 impl SocketConf {
-    fn settings(&self) -> Settings {
+    fn settings(&self, names: Option<Names>) -> Settings {
         Settings {
+            names,
             connect_timeout_ms: self.connect_timeout_ms.unwrap_or(60_000),
             send_timeout_ms: self.send_timeout_ms.unwrap_or(60_000),
             read_timeout_ms: self.read_timeout_ms.unwrap_or(60_000),
@@ -84,9 +92,15 @@ impl SocketConf {
 }
 
 impl Settings {
-    /// Asks the `resolver` of the location.
-    pub async fn resolve(&self, host: &[u8], _port: u16) -> Result<Addr, Bytes> {
-        let host = bstr::BStr::new(host);
-        Err(format!("no resolver defined to resolve \"{host}\"").into())
+    /// Asks the `resolver` of the location; like nginx's, it turns the addresses of a name.
+    pub async fn resolve(&self, host: &[u8], port: u16) -> Result<Addr, Bytes> {
+        let host = String::from_utf8_lossy(host);
+        let Some(names) = &self.names else {
+            return Err(format!("no resolver defined to resolve \"{host}\"").into());
+        };
+        let found = names.resolve(&host).await.map_err(Bytes::from)?;
+        let first = found.first().copied();
+        let ip = first.ok_or_else(|| Bytes::from("no address found for the host"))?;
+        Ok(Addr::Inet(SocketAddr::new(ip, port)))
     }
 }
