@@ -7,54 +7,92 @@
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::raw::Func;
 use super::vm::Vm;
+use crate::base::errno;
+use crate::http::Request;
+use crate::http::template::Template;
 
 /// Code of one `*_by_lua*` directive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
+pub struct Script {
+    /// The key in a VM's cache of compiled code.
+    id: u64,
+    pub code: Code,
+}
+
+#[derive(Debug)]
 pub enum Code {
     /// Text from the configuration with its chunk name.
     Inline { name: String, text: Vec<u8> },
-    /// A path, resolved against the prefix.
-    File(String),
+    /// A path, which may contain variables.
+    File(Template),
 }
 
 /// Why code could not be loaded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LoadError {
-    /// The file cannot be read: nginx answers 404 for content, Lua's words are kept.
-    #[error("cannot open {0}")]
-    Missing(String),
-    #[error("{0}")]
-    Syntax(String),
+    /// A content handler answers 404 then.
+    #[error("failed to load external Lua file \"{path}\": {message}")]
+    Missing { path: String, message: String },
+    #[error("failed to load external Lua file \"{path}\": {message}")]
+    File { path: String, message: String },
+    #[error("failed to load inlined Lua code: {0}")]
+    Inline(String),
 }
 
-impl Code {
-    /// The compiled function; from the cache unless the code cache is off.
-    pub fn load(&self, vm: &Vm) -> Result<Rc<Func>, LoadError> {
-        let key = match self {
-            Self::Inline { name, .. } => name.clone(),
-            Self::File(path) => format!("@{path}"),
-        };
-        if let Some(known) = vm.chunks.borrow().get(&key) {
-            return Ok(Rc::clone(known));
-        }
-        let func = Rc::new(self.compile(vm)?);
-        vm.chunks.borrow_mut().insert(key, Rc::clone(&func));
-        Ok(func)
+impl Script {
+    pub fn new(code: Code) -> Self {
+        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), code }
     }
 
-    fn compile(&self, vm: &Vm) -> Result<Func, LoadError> {
-        let loaded = match self {
-            Self::Inline { name, text } => vm.host.load(text, name),
-            Self::File(path) => {
-                let text = fs::read(path).map_err(|_| LoadError::Missing(path.clone()))?;
-                vm.host.load(without_shebang(&text), &format!("@{path}"))
+    /// The compiled function, from the VM's cache if it has been used before.
+    pub fn load(&self, vm: &Vm, r: Option<&Rc<Request>>) -> Result<Rc<Func>, LoadError> {
+        match &self.code {
+            Code::Inline { name, text } => cached(vm, Key::Inline(self.id), || {
+                vm.host.load(text, name).map_err(LoadError::Inline)
+            }),
+            Code::File(path) => {
+                let path = r.map_or_else(|| path.text.clone(), |r| path.eval(r));
+                let path = String::from_utf8_lossy(&path).into_owned();
+                let path = Path::new(&vm.worker.settings.prefix).join(path);
+                let path = path.to_string_lossy().into_owned();
+                cached(vm, Key::File(path.clone()), || load_file(vm, &path))
             }
-        };
-        loaded.map_err(LoadError::Syntax)
+        }
     }
+}
+
+/// What compiled code is found again by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    Inline(u64),
+    File(String),
+}
+
+fn cached(
+    vm: &Vm,
+    key: Key,
+    compile: impl FnOnce() -> Result<Func, LoadError>,
+) -> Result<Rc<Func>, LoadError> {
+    if let Some(known) = vm.chunks.borrow().get(&key) {
+        return Ok(Rc::clone(known));
+    }
+    let func = Rc::new(compile()?);
+    vm.chunks.borrow_mut().insert(key, Rc::clone(&func));
+    Ok(func)
+}
+
+fn load_file(vm: &Vm, path: &str) -> Result<Func, LoadError> {
+    let text = fs::read(path).map_err(|e| {
+        let message = format!("cannot open {path}: {}", errno::text(&e));
+        LoadError::Missing { path: path.to_owned(), message }
+    })?;
+    let name = format!("@{path}");
+    let loaded = vm.host.load(without_shebang(&text), &name);
+    loaded.map_err(|message| LoadError::File { path: path.to_owned(), message })
 }
 
 /// The chunk name of inline code: directive without `_block`, file and line.
@@ -86,6 +124,8 @@ fn without_shebang(text: &[u8]) -> &[u8] {
     // The line end stays, so that line numbers in messages are right.
     text.iter().position(|&b| b == b'\n').map_or(&[], |end| &text[end..])
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// What fits into LuaJIT's `short_src` beside `=(:)`.
 const NAME_MAX: usize = 56;

@@ -5,7 +5,6 @@
 //!   native fn ─▶ ctx::current()
 //! ```
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -14,12 +13,13 @@ use super::board::Board;
 use super::phase::Phase;
 use super::vm::Vm;
 use crate::base::log::{self, Level};
+use crate::http::Request;
 
 /// One entry into Lua: a phase handler or a timer with all its light threads.
 pub struct Ctx {
     pub vm: Rc<Vm>,
     pub phase: Phase,
-    pub request: Option<Rc<dyn Any>>,
+    pub request: Option<Rc<Request>>,
     /// Subrequests under way; Lua code must not leave while there are any.
     pub pending_subrequests: Cell<u32>,
     pub(super) board: RefCell<Board>,
@@ -27,7 +27,7 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    pub fn new(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<dyn Any>>) -> Rc<Self> {
+    pub fn new(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<Request>>) -> Rc<Self> {
         Rc::new(Self {
             vm: Rc::clone(vm),
             phase,
@@ -46,19 +46,19 @@ impl Ctx {
         self.ask.take()
     }
 
-    /// Writes a line to the log of this context.
+    /// Writes a line to the log of this context, with nginx's words about the request behind it.
     pub fn log(&self, level: Level, text: &str) {
-        let tail = match self.phase {
-            Phase::Timer
-            | Phase::InitWorker
-            | Phase::ExitWorker
-            | Phase::SslCert
-            | Phase::SslClientHello => {
-                format!(", context: {}", self.phase.context_name())
-            }
-            _ => String::new(),
-        };
-        log::emit(level, format_args!("{text}{tail}"));
+        match &self.request {
+            Some(r) => r.log(level, format_args!("{text}")),
+            None => log::emit(level, format_args!("{text}, context: {}", self.phase.context_name())),
+        }
+    }
+
+    fn log_level(&self) -> Level {
+        match &self.request {
+            Some(r) => r.with_location(|l| l.log.level()),
+            None => log::main_chain().level(),
+        }
     }
 }
 
@@ -85,7 +85,7 @@ pub fn worker() -> Option<Rc<super::vm::Worker>> {
 
 /// The most talkative level that is written anywhere.
 pub fn log_level() -> Level {
-    log::main_chain().level()
+    current().map_or_else(|| log::main_chain().level(), |ctx| ctx.log_level())
 }
 
 /// Writes bytes of a script to the log of the running context.

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+use super::chunk::Key;
 use super::prelude;
 use super::raw::ffi::Words;
 use super::raw::{Co, Func, Host};
@@ -24,7 +25,7 @@ pub struct Vm {
     // Before `host`: everything that points into the state goes first.
     pool: RefCell<Vec<Co>>,
     body: Func,
-    pub(super) chunks: RefCell<HashMap<String, Rc<Func>>>,
+    pub(super) chunks: RefCell<HashMap<Key, Rc<Func>>>,
     parts: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     pub(super) words: Box<Words>,
     pub worker: Rc<Worker>,

@@ -1,0 +1,311 @@
+//! The rows of lua-nginx-module.
+//!
+//! ```text
+//!   content_by_lua_block { … } ─▶ Script in the location's LuaLoc ─▶ phases reads it
+//!   lua_package_path …         ─▶ LuaMain of the http block       ─▶ worker makes VMs of it
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice};
+
+use super::chunk::{Code, Script, inline_name};
+use super::phases;
+use crate::conf::row::{
+    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, flag, lua_block, row, take,
+};
+use crate::conf::{Builder, Diag, Directive, Part, Severity, inherit};
+use crate::http::build::Content;
+use crate::http::template::Template;
+
+/// Settings of the `http` block.
+#[derive(Default)]
+pub struct LuaMain {
+    pub package_path: Option<BString>,
+    pub package_cpath: Option<BString>,
+    pub max_pending_timers: Option<u64>,
+    pub max_running_timers: Option<u64>,
+    pub regex_cache_max_entries: Option<u64>,
+    pub regex_match_limit: Option<u64>,
+    pub init: Option<Arc<Script>>,
+    pub init_worker: Option<Arc<Script>>,
+    pub exit_worker: Option<Arc<Script>>,
+    pub rewrite_no_postpone: Option<bool>,
+    pub access_no_postpone: Option<bool>,
+    pub precontent_no_postpone: Option<bool>,
+    pub capture_error_log: Option<usize>,
+    ignored: Option<u64>,
+    ignored_flag: Option<bool>,
+}
+
+/// Settings of a location.
+#[derive(Default)]
+pub struct LuaLoc {
+    pub server_rewrite: Option<Arc<Script>>,
+    pub rewrite: Option<Arc<Script>>,
+    pub access: Option<Arc<Script>>,
+    pub precontent: Option<Arc<Script>>,
+    pub content: Option<Arc<Script>>,
+    pub header_filter: Option<Arc<Script>>,
+    pub body_filter: Option<Arc<Script>>,
+    pub log: Option<Arc<Script>>,
+    pub code_cache: Option<bool>,
+    pub need_request_body: Option<bool>,
+    pub http10_buffering: Option<bool>,
+    pub check_client_abort: Option<bool>,
+    pub use_default_type: Option<bool>,
+    pub transform_underscores: Option<bool>,
+    pub socket_log_errors: Option<bool>,
+    pub socket_connect_timeout_ms: Option<u64>,
+    pub socket_send_timeout_ms: Option<u64>,
+    pub socket_read_timeout_ms: Option<u64>,
+    pub socket_keepalive_timeout_ms: Option<u64>,
+    pub socket_pool_size: Option<u64>,
+    pub socket_buffer_size: Option<usize>,
+    pub socket_send_lowat: Option<usize>,
+}
+
+impl Part for LuaMain {
+    fn inherit(&mut self, _parent: &Self) {}
+}
+
+impl Part for LuaLoc {
+    fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent: server_rewrite, rewrite, access, precontent, content, header_filter,
+            body_filter, log, code_cache, need_request_body, http10_buffering, check_client_abort,
+            use_default_type, transform_underscores, socket_log_errors, socket_connect_timeout_ms,
+            socket_send_timeout_ms, socket_read_timeout_ms, socket_keepalive_timeout_ms,
+            socket_pool_size, socket_buffer_size, socket_send_lowat);
+    }
+}
+
+macro_rules! accessors {
+    ($($name:ident: $kind:ty = $default:expr;)+) => {
+        impl LuaLoc {
+            $(pub fn $name(&self) -> $kind { self.$name.unwrap_or($default) })+
+        }
+    };
+}
+
+accessors! {
+    code_cache: bool = true;
+    need_request_body: bool = false;
+    http10_buffering: bool = true;
+    check_client_abort: bool = false;
+    use_default_type: bool = true;
+    transform_underscores: bool = true;
+    socket_log_errors: bool = true;
+    socket_connect_timeout_ms: u64 = 60_000;
+    socket_send_timeout_ms: u64 = 60_000;
+    socket_read_timeout_ms: u64 = 60_000;
+    socket_keepalive_timeout_ms: u64 = 60_000;
+    socket_pool_size: u64 = 30;
+    socket_buffer_size: usize = 4096;
+}
+
+/// A script slot of a location.
+type Slot = fn(&mut LuaLoc) -> &mut Option<Arc<Script>>;
+
+/// The three ways to write a phase's code: a string, a block, a file.
+macro_rules! phase {
+    ($contexts:expr, $slot:ident, $name:literal) => {
+        [
+            row($name, $contexts, take(1), |b, d| set_inline(b, d, |l| &mut l.$slot)),
+            lua_block(concat!($name, "_block"), $contexts, take(0), |b, d| {
+                set_inline(b, d, |l| &mut l.$slot)
+            }),
+            row(concat!($name, "_file"), $contexts, take(1), |b, d| {
+                set_file(b, d, |l| &mut l.$slot)
+            }),
+        ]
+    };
+}
+
+macro_rules! main_phase {
+    ($slot:ident, $name:literal) => {
+        [
+            row($name, HTTP, take(1), |b, d| {
+                let script = inline(b, d)?;
+                d.once(&mut b.part::<LuaMain>().$slot, |_| Ok(script))
+            }),
+            lua_block(concat!($name, "_block"), HTTP, take(0), |b, d| {
+                let script = inline(b, d)?;
+                d.once(&mut b.part::<LuaMain>().$slot, |_| Ok(script))
+            }),
+            row(concat!($name, "_file"), HTTP, take(1), |b, d| {
+                let script = file(b, d)?;
+                d.once(&mut b.part::<LuaMain>().$slot, |_| Ok(script))
+            }),
+        ]
+    };
+}
+
+const LEVELS: u32 = HTTP_LEVELS | IF_LOCATION;
+
+pub const REWRITE: [Row; 3] = phase!(LEVELS, rewrite, "rewrite_by_lua");
+pub const ACCESS: [Row; 3] = phase!(LEVELS, access, "access_by_lua");
+pub const PRECONTENT: [Row; 3] = phase!(LEVELS, precontent, "precontent_by_lua");
+pub const HEADER_FILTER: [Row; 3] = phase!(LEVELS, header_filter, "header_filter_by_lua");
+pub const BODY_FILTER: [Row; 3] = phase!(LEVELS, body_filter, "body_filter_by_lua");
+pub const LOG: [Row; 3] = phase!(LEVELS, log, "log_by_lua");
+pub const SERVER_REWRITE: [Row; 3] = phase!(HTTP | SERVER, server_rewrite, "server_rewrite_by_lua");
+pub const INIT: [Row; 3] = main_phase!(init, "init_by_lua");
+pub const INIT_WORKER: [Row; 3] = main_phase!(init_worker, "init_worker_by_lua");
+pub const EXIT_WORKER: [Row; 3] = main_phase!(exit_worker, "exit_worker_by_lua");
+
+/// Everything but the phases above.
+pub const ROWS: &[Row] = &[
+    row("content_by_lua", LOCATION | IF_LOCATION, take(1), set_content),
+    lua_block("content_by_lua_block", LOCATION | IF_LOCATION, take(0), set_content),
+    row("content_by_lua_file", LOCATION | IF_LOCATION, take(1), |b, d| {
+        set_file(b, d, |l| &mut l.content)?;
+        b.part::<Content>().0 = Some(&phases::CONTENT);
+        Ok(())
+    }),
+    row("lua_package_path", HTTP, take(1), |b, d| {
+        d.str_slot(&mut b.part::<LuaMain>().package_path)
+    }),
+    row("lua_package_cpath", HTTP, take(1), |b, d| {
+        d.str_slot(&mut b.part::<LuaMain>().package_cpath)
+    }),
+    row("lua_shared_dict", HTTP, take(2), set_shared_dict),
+    row("lua_max_pending_timers", HTTP, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaMain>().max_pending_timers)
+    }),
+    row("lua_max_running_timers", HTTP, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaMain>().max_running_timers)
+    }),
+    row("lua_regex_cache_max_entries", HTTP, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaMain>().regex_cache_max_entries)
+    }),
+    row("lua_regex_match_limit", HTTP, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaMain>().regex_match_limit)
+    }),
+    row("lua_capture_error_log", HTTP, take(1), |b, d| {
+        d.size_slot(&mut b.part::<LuaMain>().capture_error_log)
+    }),
+    flag("rewrite_by_lua_no_postpone", HTTP, |b, d| {
+        d.flag_slot(&mut b.part::<LuaMain>().rewrite_no_postpone)
+    }),
+    flag("access_by_lua_no_postpone", HTTP, |b, d| {
+        d.flag_slot(&mut b.part::<LuaMain>().access_no_postpone)
+    }),
+    flag("precontent_by_lua_no_postpone", HTTP, |b, d| {
+        d.flag_slot(&mut b.part::<LuaMain>().precontent_no_postpone)
+    }),
+    // Checked and without a meaning here: coroutines are always reused, resty.core is built in.
+    flag("lua_load_resty_core", HTTP, ignore_flag),
+    flag("lua_sa_restart", HTTP, ignore_flag),
+    row("lua_thread_cache_max_entries", HTTP, take(1), ignore_number),
+    row("lua_worker_thread_vm_pool_size", HTTP, take(1), ignore_number),
+    row("lua_malloc_trim", HTTP, take(1), ignore_number),
+    flag("lua_code_cache", LEVELS, set_code_cache),
+    flag("lua_need_request_body", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().need_request_body)
+    }),
+    flag("lua_http10_buffering", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().http10_buffering)
+    }),
+    flag("lua_check_client_abort", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().check_client_abort)
+    }),
+    flag("lua_use_default_type", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().use_default_type)
+    }),
+    flag("lua_transform_underscores_in_response_headers", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().transform_underscores)
+    }),
+    flag("lua_socket_log_errors", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<LuaLoc>().socket_log_errors)
+    }),
+    row("lua_socket_connect_timeout", LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<LuaLoc>().socket_connect_timeout_ms)
+    }),
+    row("lua_socket_send_timeout", LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<LuaLoc>().socket_send_timeout_ms)
+    }),
+    row("lua_socket_read_timeout", LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<LuaLoc>().socket_read_timeout_ms)
+    }),
+    row("lua_socket_keepalive_timeout", LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<LuaLoc>().socket_keepalive_timeout_ms)
+    }),
+    row("lua_socket_pool_size", LEVELS, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaLoc>().socket_pool_size)
+    }),
+    row("lua_socket_buffer_size", LEVELS, take(1), |b, d| {
+        d.size_slot(&mut b.part::<LuaLoc>().socket_buffer_size)
+    }),
+    row("lua_socket_send_lowat", LEVELS, take(1), |b, d| {
+        d.size_slot(&mut b.part::<LuaLoc>().socket_send_lowat)
+    }),
+];
+
+fn set_inline(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag> {
+    let script = inline(b, d)?;
+    d.once(slot(b.part::<LuaLoc>()), |_| Ok(script))
+}
+
+fn set_file(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag> {
+    let script = file(b, d)?;
+    d.once(slot(b.part::<LuaLoc>()), |_| Ok(script))
+}
+
+fn set_content(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    set_inline(b, d, |l| &mut l.content)?;
+    b.part::<Content>().0 = Some(&phases::CONTENT);
+    Ok(())
+}
+
+/// The script of a block, or of a string argument: the last one.
+pub fn inline(b: &mut Builder<'_>, d: &Directive) -> Result<Arc<Script>, Diag> {
+    inline_arg(b, d, 1)
+}
+
+/// The same with the code in another argument.
+pub fn inline_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<Script>, Diag> {
+    let (text, line) = match d.lua() {
+        Some(lua) => (lua.text.to_vec(), lua.start_line),
+        None => (d.arg(at).to_vec(), d.at.place.line),
+    };
+    if text.is_empty() {
+        return Err(Diag::error("Invalid location config: no runnable Lua code"));
+    }
+    let conf = b.dirs().conf.clone();
+    let raw = b.file_name(d).map(|name| name.to_str_lossy().into_owned()).unwrap_or_default();
+    let name = inline_name(&d.name().to_str_lossy(), Path::new(&raw), &conf, line as usize);
+    Ok(Arc::new(Script::new(Code::Inline { name, text })))
+}
+
+fn file(b: &mut Builder<'_>, d: &Directive) -> Result<Arc<Script>, Diag> {
+    let path = d.arg(1).to_owned();
+    if path.is_empty() {
+        return Err(Diag::error("Invalid location config: no runnable Lua code"));
+    }
+    let path = Template::compile(b, &path)?;
+    Ok(Arc::new(Script::new(Code::File(path))))
+}
+
+fn set_shared_dict(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    super::api::shdict::declare(b, d)
+}
+
+fn set_code_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    d.flag_slot(&mut b.part::<LuaLoc>().code_cache)?;
+    if b.part::<LuaLoc>().code_cache == Some(false) {
+        let text = "lua_code_cache is off; this will hurt performance";
+        b.report(Diag::new(Severity::Alert, text));
+    }
+    Ok(())
+}
+
+fn ignore_flag(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    b.part::<LuaMain>().ignored_flag = None;
+    d.flag_slot(&mut b.part::<LuaMain>().ignored_flag)
+}
+
+fn ignore_number(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    b.part::<LuaMain>().ignored = None;
+    d.number_slot(&mut b.part::<LuaMain>().ignored)
+}
