@@ -145,7 +145,11 @@ fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
         line(text, b"Last-Modified", date::http_time(seconds).as_bytes());
     }
     if let Some(location) = out.list.first("Location") {
-        line(text, b"Location", &super::redirect::absolute(r, location));
+        let location = match out.location_as_is {
+            true => location.clone(),
+            false => super::redirect::absolute(r, location),
+        };
+        line(text, b"Location", &location);
     }
 }
 

@@ -130,6 +130,8 @@ pub struct HeadersOut {
     pub last_modified: Option<i64>,
     pub list: Headers,
     pub trailers: Headers,
+    /// `Location` is sent as it is: scripts that set a path mean a path.
+    pub location_as_is: bool,
     /// `add_header` and the range filter must not treat this as a static answer.
     pub accept_ranges: bool,
 }

@@ -270,7 +270,7 @@ pub fn inline_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<S
         None => (d.arg(at).to_vec(), d.at.place.line),
     };
     if text.is_empty() {
-        return Err(Diag::error("Invalid location config: no runnable Lua code"));
+        return Err(Diag::emerg("invalid location config: no runnable Lua code"));
     }
     let conf = b.dirs().conf.clone();
     let raw = b.file_name(d).map(|name| name.to_str_lossy().into_owned()).unwrap_or_default();
@@ -281,7 +281,7 @@ pub fn inline_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<S
 fn file(b: &mut Builder<'_>, d: &Directive) -> Result<Arc<Script>, Diag> {
     let path = d.arg(1).to_owned();
     if path.is_empty() {
-        return Err(Diag::error("Invalid location config: no runnable Lua code"));
+        return Err(Diag::emerg("invalid location config: no runnable Lua code"));
     }
     let path = Template::compile(b, &path)?;
     Ok(Arc::new(Script::new(Code::File(path))))

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::ask::Ask;
 use super::board::Board;
 use super::phase::Phase;
+use super::raw::Func;
 use super::vm::Vm;
 use crate::base::log::{self, Level};
 use crate::http::Request;
@@ -22,6 +23,8 @@ pub struct Ctx {
     pub request: Option<Rc<Request>>,
     /// Subrequests under way; Lua code must not leave while there are any.
     pub pending_subrequests: Cell<u32>,
+    /// `ngx.ctx` of a context without a request.
+    pub table: RefCell<Option<Rc<Func>>>,
     pub(super) board: RefCell<Board>,
     ask: RefCell<Option<Ask>>,
 }
@@ -33,6 +36,7 @@ impl Ctx {
             phase,
             request,
             pending_subrequests: Cell::new(0),
+            table: RefCell::default(),
             board: RefCell::default(),
             ask: RefCell::new(None),
         })

@@ -12,13 +12,18 @@ pub mod api;
 pub mod ask;
 mod board;
 pub mod chunk;
+pub mod conf;
 pub mod ctx;
 pub mod fault;
+pub mod output;
 pub mod phase;
+pub mod phases;
 mod prelude;
 pub mod raw;
+pub mod request;
 pub mod sched;
 pub mod vm;
+pub mod worker;
 
 #[cfg(test)]
 mod tests;

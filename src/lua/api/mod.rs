@@ -7,18 +7,28 @@
 use super::raw::Op;
 use super::raw::ffi::Ffi;
 
+mod arg;
+mod control;
 mod coroutine;
 pub mod encode;
+mod header;
 mod json;
+mod location;
 mod log;
+mod output;
 mod phase;
 mod re;
+mod req;
+mod req_body;
 mod semaphore;
+pub mod shdict;
 mod sleep;
 pub mod socket;
 mod thread;
 mod time;
 pub mod timer;
+mod uri;
+mod var;
 pub mod upstream;
 mod upstream_healthcheck;
 mod worker;
@@ -39,18 +49,27 @@ impl Topic {
 /// Every topic.
 #[rustfmt::skip]
 pub const TOPICS: &[&Topic] = &[
+    &arg::TOPIC,
+    &control::TOPIC,
     &coroutine::TOPIC,
     &encode::TOPIC,
+    &header::TOPIC,
     &json::TOPIC,
+    &location::TOPIC,
     &log::TOPIC,
+    &output::TOPIC,
     &phase::TOPIC,
     &re::TOPIC,
+    &req::TOPIC,
+    &req_body::TOPIC,
     &semaphore::TOPIC,
+    &shdict::TOPIC,
     &sleep::TOPIC,
     &socket::TOPIC,
     &thread::TOPIC,
     &time::TOPIC,
     &timer::TOPIC,
+    &var::TOPIC,
     &upstream::TOPIC,
     &upstream_healthcheck::TOPIC,
     &worker::TOPIC,

@@ -22,6 +22,7 @@ use super::value::{Push, Reply};
 use super::view::View;
 use super::{Co, Func, Host, ask_mark, trace};
 use crate::base::log::Level;
+use crate::http::Request;
 use crate::lua::ask::Ask;
 use crate::lua::ctx::{self, Ctx};
 use crate::lua::phase::{ANY, Phase};
@@ -76,6 +77,12 @@ impl<'a> Call<'a> {
     /// The running context; without one the error is OpenResty's.
     pub fn ctx(&self) -> Result<&Rc<Ctx>, Raise> {
         self.try_ctx().ok_or(Raise::Text(Cow::Borrowed("no request found")))
+    }
+
+    /// The request being served; without one the error is OpenResty's.
+    pub fn request(&self) -> Result<&Rc<Request>, Raise> {
+        let request = self.ctx()?.request.as_ref();
+        request.ok_or(Raise::Text(Cow::Borrowed("no request found")))
     }
 
     /// A string argument; numbers are accepted as Lua does.

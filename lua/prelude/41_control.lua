@@ -1,0 +1,15 @@
+-- ngx.exit, exec, redirect
+local B = ...
+local N, ngx, ask = B.N, B.ngx, B.ask
+
+function ngx.exit(status)
+  return ask(N["control.exit"](status))
+end
+
+function ngx.exec(...)
+  return ask(N["control.exec"](...))
+end
+
+function ngx.redirect(...)
+  return ask(N["control.redirect"](...))
+end

@@ -1,0 +1,78 @@
+-- ngx.req
+local B = ...
+local N, ask, req, ngx = B.N, B.ask, B.ngx.req, B.ngx
+local type, error, tostring, tonumber = type, error, tostring, tonumber
+
+local plain = {
+  "get_method", "http_version", "raw_header", "start_time", "is_internal", "set_uri_args",
+}
+for _, name in ipairs(plain) do
+  req[name] = N["req." .. name]
+end
+
+function req.get_headers(max, raw)
+  return B.headers(raw, N["req.headers"](max, raw))
+end
+
+function req.set_header(name, value)
+  if type(name) ~= "string" then
+    if not name then
+      error("bad 'name' argument: string expected, got " .. type(name), 2)
+    end
+    name = tostring(name)
+  end
+  if value ~= nil and type(value) ~= "table" and type(value) ~= "string" then
+    value = tostring(value)
+  end
+  return N["req.set_header"](name, value)
+end
+
+function req.clear_header(name)
+  return N["req.clear_header"](type(name) == "string" and name or tostring(name))
+end
+
+function req.set_method(method)
+  if type(method) ~= "number" then
+    error("bad method number", 2)
+  end
+  return N["req.set_method"](method)
+end
+
+function req.get_uri_args(max)
+  return N["req.get_uri_args"](max)
+end
+
+-- Older names of the same.
+req.get_query_args = req.get_uri_args
+
+function req.set_uri(...)
+  return ask(N["req.set_uri"](...))
+end
+
+function req.read_body()
+  local status = ask(N["req_body.read"]())
+  if status then
+    return ngx.exit(status)
+  end
+end
+
+req.discard_body = N["req_body.discard"]
+req.get_body_data = N["req_body.data"]
+req.get_body_file = N["req_body.file"]
+req.get_post_args = N["req_body.post_args"]
+req.set_body_data = N["req_body.set_data"]
+req.set_body_file = N["req_body.set_file"]
+req.init_body = N["req_body.init"]
+req.append_body = N["req_body.append"]
+req.finish_body = N["req_body.finish"]
+
+local module = { add_header = function(name, value)
+  local old = req.get_headers(0, false)[name]
+  local all = type(old) == "table" and old or { old }
+  for _, more in ipairs(type(value) == "table" and value or { value }) do
+    all[#all + 1] = tostring(more)
+  end
+  return req.set_header(name, all)
+end }
+
+B.module("ngx.req", module)

@@ -1,0 +1,47 @@
+-- ngx.location
+local B = ...
+local N, ask = B.N, B.ask
+local type, error, ipairs = type, error, ipairs
+
+local function add(uri, options)
+  local o = options or {}
+  return N["location.add"](uri, o.method, o.body, o.args, o.vars, o.share_all_vars,
+    o.copy_all_vars, o.always_forward_body, o.ctx)
+end
+
+local function check(uri, options, position)
+  if type(uri) ~= "string" and type(uri) ~= "number" then
+    error("bad argument #" .. position .. " to 'capture' (string expected, got "
+      .. (uri == nil and "no value" or type(uri)) .. ")", 3)
+  end
+  if options ~= nil and type(options) ~= "table" then
+    error("bad argument #2 to 'capture' (table expected, got " .. type(options) .. ")", 3)
+  end
+end
+
+local function capture(uri, options)
+  check(uri, options, 1)
+  N["location.begin"]()
+  add(uri, options)
+  return ask(N["location.run"]())
+end
+
+local function capture_multi(list)
+  if type(list) ~= "table" then
+    error("bad argument #1 to 'capture_multi' (table expected, got "
+      .. (list == nil and "nil" or type(list)) .. ")", 2)
+  end
+  if #list == 0 then
+    error("bad argument #1 to 'capture_multi' (at least one subrequest should be specified)", 2)
+  end
+  N["location.begin"]()
+  for _, item in ipairs(list) do
+    if type(item) ~= "table" then
+      error("the query argument " .. _ .. " should be a table", 2)
+    end
+    add(item[1], item[2])
+  end
+  return ask(N["location.run"]())
+end
+
+B.ngx.location = { capture = capture, capture_multi = capture_multi }

@@ -1,0 +1,236 @@
+//! `ngx.shared.DICT`.
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+
+use super::Topic;
+use crate::conf::{Builder, Diag, Directive, Part};
+use crate::http::HttpConf;
+use crate::lua::phase::ANY;
+use crate::lua::raw::{Call, Kind, Op, Raise};
+use crate::lua::vm::Worker;
+use crate::shdict::{Dict, Error, Incr, OwnedValue, Side, Store, Value, zones};
+
+pub const TOPIC: Topic = Topic::of(&[
+    Op { name: "shdict.find", phases: ANY, run: find },
+    Op { name: "shdict.names", phases: ANY, run: names },
+    Op { name: "shdict.get", phases: ANY, run: get },
+    Op { name: "shdict.get_stale", phases: ANY, run: get_stale },
+    Op { name: "shdict.set", phases: ANY, run: |c| store(c, Store::Set) },
+    Op { name: "shdict.safe_set", phases: ANY, run: |c| store(c, Store::SafeSet) },
+    Op { name: "shdict.add", phases: ANY, run: |c| store(c, Store::Add) },
+    Op { name: "shdict.safe_add", phases: ANY, run: |c| store(c, Store::SafeAdd) },
+    Op { name: "shdict.replace", phases: ANY, run: |c| store(c, Store::Replace) },
+    Op { name: "shdict.delete", phases: ANY, run: delete },
+    Op { name: "shdict.incr", phases: ANY, run: incr },
+    Op { name: "shdict.lpush", phases: ANY, run: |c| push(c, Side::Left) },
+    Op { name: "shdict.rpush", phases: ANY, run: |c| push(c, Side::Right) },
+    Op { name: "shdict.lpop", phases: ANY, run: |c| pop(c, Side::Left) },
+    Op { name: "shdict.rpop", phases: ANY, run: |c| pop(c, Side::Right) },
+    Op { name: "shdict.llen", phases: ANY, run: llen },
+    Op { name: "shdict.ttl", phases: ANY, run: ttl },
+    Op { name: "shdict.expire", phases: ANY, run: expire },
+    Op { name: "shdict.flush_all", phases: ANY, run: |c| dict(c).map(|d| d.flush_all()).map(|()| 0) },
+    Op { name: "shdict.flush_expired", phases: ANY, run: flush_expired },
+    Op { name: "shdict.get_keys", phases: ANY, run: keys },
+    Op { name: "shdict.capacity", phases: ANY, run: |c| c.ret(dict(c)?.capacity()) },
+    Op { name: "shdict.free_space", phases: ANY, run: |c| c.ret(dict(c)?.free_space()) },
+]);
+
+/// The dictionaries of a configuration.
+#[derive(Default)]
+pub struct Declared(Vec<(Vec<u8>, usize, Dict)>);
+
+impl Part for Declared {
+    fn inherit(&mut self, _parent: &Self) {}
+}
+
+/// The dictionaries of a VM; scripts hold the index.
+#[derive(Default)]
+struct Open(RefCell<Vec<Dict>>);
+
+/// The `lua_shared_dict` row.
+pub fn declare(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let name = d.arg(1).to_owned();
+    if name.is_empty() {
+        return Err(Diag::emerg("invalid lua shared dict name \"\""));
+    }
+    let size = d.size(2).ok().filter(|size| *size >= zones::SIZE_MIN_BYTES);
+    let Some(size) = size else {
+        let text = format!("invalid lua shared dict size \"{}\"", d.arg(2));
+        return Err(d.wrong_arg(2, text));
+    };
+    if b.part::<Declared>().0.iter().any(|(known, ..)| *known == *name) {
+        return Err(Diag::emerg(format!("lua_shared_dict \"{name}\" is already defined as \"{name}\"")));
+    }
+    let zone = zones::acquire(&name, size);
+    b.part::<Declared>().0.push((name.to_vec(), size, zone.dict));
+    Ok(())
+}
+
+/// Makes the dictionaries of a configuration known to the VMs of a worker.
+pub fn open(worker: &Worker, http: &HttpConf) {
+    let declared = &http.scope.part::<Declared>().0;
+    *worker.part::<Open>().0.borrow_mut() = declared.iter().map(|(.., d)| d.clone()).collect();
+}
+
+fn dict(c: &Call<'_>) -> Result<Dict, Raise> {
+    let index = c.int(1)? as usize;
+    let worker = crate::lua::ctx::worker().ok_or(Raise::text("no worker"))?;
+    let open = worker.part::<Open>();
+    let known = open.0.borrow().get(index).cloned();
+    known.ok_or(Raise::text("bad \"zone\" argument"))
+}
+
+/// The index of a dictionary by its name.
+fn find(c: &Call<'_>) -> Result<c_int, Raise> {
+    let name = c.bytes(1)?;
+    let Some(worker) = crate::lua::ctx::worker() else { return c.ret(()) };
+    let open = worker.part::<Open>();
+    let at = open.0.borrow().iter().position(|d| d.name() == name);
+    c.ret(at)
+}
+
+fn names(c: &Call<'_>) -> Result<c_int, Raise> {
+    c.push_table(0, 0);
+    if let Some(worker) = crate::lua::ctx::worker() {
+        for (n, d) in worker.part::<Open>().0.borrow().iter().enumerate() {
+            c.push(d.name());
+            c.put_item(n + 1);
+        }
+    }
+    Ok(1)
+}
+
+fn key<'a>(c: &Call<'a>) -> Result<&'a [u8], Raise> {
+    c.bytes(2)
+}
+
+/// The value argument; `Err` is the refusal a script gets.
+fn value<'a>(c: &Call<'a>, index: c_int) -> Result<Value<'a>, Raise> {
+    Ok(match c.kind(index) {
+        Kind::Str => Value::String(c.bytes(index)?),
+        Kind::Num => Value::Number(c.num(index)?),
+        Kind::Bool => Value::Bool(c.truthy(index)),
+        _ => return Err(Raise::text("bad value type")),
+    })
+}
+
+fn push_value(c: &Call<'_>, value: Value<'_>) {
+    match value {
+        Value::String(text) => _ = c.push(text),
+        Value::Number(number) => _ = c.push(number),
+        Value::Bool(flag) => _ = c.push(flag),
+    }
+}
+
+fn error(c: &Call<'_>, e: Error) -> Result<c_int, Raise> {
+    c.fail(e.to_string())
+}
+
+fn get(c: &Call<'_>) -> Result<c_int, Raise> {
+    dict(c)?.with(key(c)?, |found| match found {
+        Ok(Some(item)) => {
+            push_value(c, item.value);
+            Ok(if item.flags > 0 { 1 + c.push(item.flags) } else { 1 })
+        }
+        Ok(None) => c.ret(()),
+        Err(e) => error(c, e),
+    })
+}
+
+fn get_stale(c: &Call<'_>) -> Result<c_int, Raise> {
+    dict(c)?.with_stale(key(c)?, |found| match found {
+        Ok(Some((item, is_stale))) => {
+            push_value(c, item.value);
+            let flags = (item.flags > 0).then_some(item.flags);
+            Ok(1 + c.push(flags) + c.push(is_stale))
+        }
+        Ok(None) => c.ret(()),
+        Err(e) => error(c, e),
+    })
+}
+
+/// `(zone, key, value or nil, ttl in ms, flags)`: ok, error or nil, forcible.
+fn store(c: &Call<'_>, how: Store) -> Result<c_int, Raise> {
+    let (dict, key) = (dict(c)?, key(c)?);
+    let (ttl_ms, flags) = (c.opt_int(4)?.unwrap_or(0), c.opt_int(5)?.unwrap_or(0) as u32);
+    let value = if c.kind(3) == Kind::Nil { None } else { Some(value(c, 3)?) };
+    let done = dict.store(how, key, value, ttl_ms, flags);
+    match done.result {
+        Ok(()) => c.ret((true, (), done.forcible)),
+        Err(e) => c.ret((false, e.to_string(), done.forcible)),
+    }
+}
+
+fn delete(c: &Call<'_>) -> Result<c_int, Raise> {
+    dict(c)?.delete(key(c)?);
+    c.ret(true)
+}
+
+/// `(zone, key, by, init or nil, ttl of the init value in ms)`: number, error, forcible.
+fn incr(c: &Call<'_>) -> Result<c_int, Raise> {
+    let init = c.opt_num(4)?.map(|init| (init, c.opt_int(5).ok().flatten().unwrap_or(0)));
+    let done = dict(c)?.incr(key(c)?, Incr { by: c.num(3)?, init });
+    match done.result {
+        Ok(number) if init.is_some() => c.ret((number, (), done.forcible)),
+        Ok(number) => c.ret(number),
+        Err(e) if init.is_some() => c.ret(((), e.to_string(), done.forcible)),
+        Err(e) => error(c, e),
+    }
+}
+
+fn push(c: &Call<'_>, side: Side) -> Result<c_int, Raise> {
+    match dict(c)?.push(key(c)?, value(c, 3)?, side) {
+        Ok(length) => c.ret(length),
+        Err(e) => error(c, e),
+    }
+}
+
+fn pop(c: &Call<'_>, side: Side) -> Result<c_int, Raise> {
+    match dict(c)?.pop(key(c)?, side) {
+        Ok(Some(OwnedValue::String(text))) => c.ret(&*text),
+        Ok(Some(OwnedValue::Number(number))) => c.ret(number),
+        Ok(Some(OwnedValue::Bool(flag))) => c.ret(flag),
+        Ok(None) => c.ret(()),
+        Err(e) => error(c, e),
+    }
+}
+
+fn llen(c: &Call<'_>) -> Result<c_int, Raise> {
+    match dict(c)?.llen(key(c)?) {
+        Ok(length) => c.ret(length),
+        Err(e) => error(c, e),
+    }
+}
+
+/// Milliseconds.
+fn ttl(c: &Call<'_>) -> Result<c_int, Raise> {
+    match dict(c)?.ttl(key(c)?) {
+        Ok(ttl_ms) => c.ret(ttl_ms),
+        Err(e) => error(c, e),
+    }
+}
+
+fn expire(c: &Call<'_>) -> Result<c_int, Raise> {
+    match dict(c)?.expire(key(c)?, c.int(3)?) {
+        Ok(()) => c.ret(true),
+        Err(e) => error(c, e),
+    }
+}
+
+fn flush_expired(c: &Call<'_>) -> Result<c_int, Raise> {
+    let max = c.opt_int(2)?.unwrap_or(0).max(0) as usize;
+    c.ret(dict(c)?.flush_expired(max))
+}
+
+fn keys(c: &Call<'_>) -> Result<c_int, Raise> {
+    let max = c.opt_int(2)?.unwrap_or(1024).max(0) as usize;
+    let keys = dict(c)?.keys(max);
+    c.push_table(keys.len(), 0);
+    for (n, key) in keys.iter().enumerate() {
+        c.push(&**key);
+        c.put_item(n + 1);
+    }
+    Ok(1)
+}

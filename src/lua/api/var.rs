@@ -1,0 +1,120 @@
+//! `ngx.var`, `ndk.set_var`, and the values behind `ngx.status` and its kin.
+
+use std::ffi::c_int;
+
+use bytes::Bytes;
+
+use super::Topic;
+use crate::base::log::Level;
+use crate::http::vars::VarWriteError;
+use crate::lua::phase::{REQUEST, WITH_CTX};
+use crate::lua::raw::{Call, Kind, Op, Raise};
+use crate::lua::request::LuaRequest;
+
+pub const TOPIC: Topic = Topic::of(&[
+    Op { name: "var.get", phases: REQUEST, run: get },
+    Op { name: "var.set", phases: REQUEST, run: set },
+    Op { name: "var.ctx", phases: WITH_CTX, run: context },
+    Op { name: "var.set_ctx", phases: WITH_CTX, run: set_context },
+    Op { name: "var.status", phases: REQUEST, run: status },
+    Op { name: "var.set_status", phases: REQUEST, run: set_status },
+    Op { name: "var.headers_sent", phases: REQUEST, run: headers_sent },
+    Op { name: "var.is_subrequest", phases: REQUEST, run: |c| c.ret(c.request()?.is_subrequest()) },
+]);
+
+fn get(c: &Call<'_>) -> Result<c_int, Raise> {
+    let r = c.request()?;
+    if c.kind(1) == Kind::Num {
+        let group = c.int(1)?.max(0) as usize;
+        return c.ret(r.captures.borrow().get(group).cloned().flatten());
+    }
+    let name = match c.kind(1) {
+        Kind::Str => c.bytes(1)?,
+        _ => return Err(Raise::text("bad variable name")),
+    };
+    if let [digit @ b'0'..=b'9'] = name {
+        let group = usize::from(digit - b'0');
+        return c.ret(r.captures.borrow().get(group).cloned().flatten());
+    }
+    c.ret(r.var_by_name(name))
+}
+
+fn set(c: &Call<'_>) -> Result<c_int, Raise> {
+    let r = c.request()?;
+    let name = match c.kind(1) {
+        Kind::Str => c.bytes(1)?,
+        Kind::Num => return Err(Raise::text("bad variable name")),
+        _ => return Err(Raise::text("bad variable name")),
+    };
+    let value = match c.kind(2) {
+        Kind::Nil => None,
+        _ => Some(Bytes::copy_from_slice(c.bytes(2)?)),
+    };
+    let shown = String::from_utf8_lossy(name);
+    match r.set_var_by_name(name, value) {
+        Ok(()) => Ok(0),
+        Err(VarWriteError::NotChangeable) => {
+            Err(Raise::text(format!("variable \"{shown}\" not changeable")))
+        }
+        Err(VarWriteError::NotFound) => Err(Raise::text(format!(
+            "variable \"{shown}\" not found for writing; maybe it is a built-in variable that is \
+             not changeable or you forgot to use \"set ${shown} '';\" in the config file to \
+             define it first"
+        ))),
+    }
+}
+
+/// The table of `ngx.ctx`; nothing when it has not been made yet.
+fn context(c: &Call<'_>) -> Result<c_int, Raise> {
+    let ctx = c.ctx()?;
+    let table = match &ctx.request {
+        Some(r) => r.ext::<LuaRequest>().table.borrow().clone(),
+        None => ctx.table.borrow().clone(),
+    };
+    match table {
+        Some(table) => Ok(c.push_kept(&table)),
+        None => c.ret(()),
+    }
+}
+
+fn set_context(c: &Call<'_>) -> Result<c_int, Raise> {
+    let ctx = c.ctx()?;
+    let table = Some(std::rc::Rc::new(c.keep(&ctx.vm.host, 1)));
+    match &ctx.request {
+        Some(r) => *r.ext::<LuaRequest>().table.borrow_mut() = table,
+        None => *ctx.table.borrow_mut() = table,
+    }
+    Ok(0)
+}
+
+fn status(c: &Call<'_>) -> Result<c_int, Raise> {
+    let r = c.request()?;
+    if r.err_status.get() != 0 {
+        return c.ret(r.err_status.get());
+    }
+    c.ret(r.headers_out.borrow().status)
+}
+
+fn set_status(c: &Call<'_>) -> Result<c_int, Raise> {
+    let r = c.request()?;
+    let status = c.int(1)?;
+    if r.header_sent.get() && c.ctx()?.phase != crate::lua::phase::Phase::HeaderFilter {
+        r.log(
+            Level::Error,
+            format_args!("attempt to set ngx.status after sending out response headers"),
+        );
+        return Ok(0);
+    }
+    r.err_status.set(0);
+    r.set_status(status.clamp(0, i64::from(u16::MAX)) as u16);
+    if status == 101 {
+        // nginx keeps no body for these either.
+        r.headers_out.borrow_mut().content_length = None;
+    }
+    Ok(0)
+}
+
+fn headers_sent(c: &Call<'_>) -> Result<c_int, Raise> {
+    let is_filter = c.ctx()?.phase == crate::lua::phase::Phase::HeaderFilter;
+    c.ret(c.request()?.header_sent.get() && !is_filter)
+}

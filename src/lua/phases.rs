@@ -1,0 +1,298 @@
+//! Lua code as handlers and filters of the http core.
+//!
+//! ```text
+//!   Handler.run(r) ─▶ script of the location ─▶ Ctx ─▶ sched ─▶ Outcome ─▶ Flow
+//!   Filter.header / body, log ─▶ protected call on the main thread, cannot wait
+//! ```
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::ask::{Leave, Outcome};
+use super::chunk::{LoadError, Script};
+use super::conf::LuaLoc;
+use super::ctx::{Ctx, enter};
+use super::output;
+use super::phase::Phase;
+use super::request::LuaRequest;
+use super::sched;
+use super::worker;
+use crate::base::log::Level;
+use crate::conf::Scope;
+use crate::http::{
+    Chunk, Chunks, Filter, Flow, Handler, OutputError, Phase as HttpPhase, Registered, Request,
+    Step, redirect,
+};
+
+pub static CONTENT: ByLua = ByLua { phase: Phase::Content, script: |l| &l.content };
+static SERVER_REWRITE: ByLua =
+    ByLua { phase: Phase::ServerRewrite, script: |l| &l.server_rewrite };
+static REWRITE: ByLua = ByLua { phase: Phase::Rewrite, script: |l| &l.rewrite };
+static ACCESS: ByLua = ByLua { phase: Phase::Access, script: |l| &l.access };
+static PRECONTENT: ByLua = ByLua { phase: Phase::Precontent, script: |l| &l.precontent };
+static LOG: LogByLua = LogByLua;
+/// `header_filter_by_lua` and `body_filter_by_lua`.
+pub static FILTER: FilterByLua = FilterByLua;
+
+/// To be registered after the handlers of nginx's own modules.
+pub const HANDLERS: [Registered; 5] = [
+    Registered { phase: HttpPhase::ServerRewrite, handler: &SERVER_REWRITE },
+    Registered { phase: HttpPhase::Rewrite, handler: &REWRITE },
+    Registered { phase: HttpPhase::Access, handler: &ACCESS },
+    Registered { phase: HttpPhase::Precontent, handler: &PRECONTENT },
+    Registered { phase: HttpPhase::Log, handler: &LOG },
+];
+
+/// A phase that runs as a light thread.
+pub struct ByLua {
+    phase: Phase,
+    script: fn(&LuaLoc) -> &Option<Arc<Script>>,
+}
+
+impl Handler for ByLua {
+    fn applies(&self, scope: &Scope) -> bool {
+        (self.script)(scope.part::<LuaLoc>()).is_some()
+    }
+
+    fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
+        if self.phase == Phase::Rewrite && r.uri_changed.get() {
+            return Step::Ready(Flow::Decline);
+        }
+        let location = r.location();
+        let conf = location.scope.part::<LuaLoc>();
+        let Some(script) = (self.script)(conf).clone() else {
+            return Step::Ready(Flow::Decline);
+        };
+        if conf.need_request_body() && !r.body.is_read() {
+            return Step::wait(async move {
+                match r.read_body().await {
+                    Ok(()) => self.enter(r, &script).answer().await,
+                    Err(e) => Flow::Status(e.0),
+                }
+            });
+        }
+        self.enter(r, &script)
+    }
+}
+
+impl ByLua {
+    fn enter<'a>(&'a self, r: &'a Rc<Request>, script: &Script) -> Step<'a> {
+        let lua = r.ext::<LuaRequest>();
+        if self.phase == Phase::Content {
+            lua.entered_content.set(true);
+        }
+        let Some(vm) = worker::vm_for(r) else { return Step::Ready(Flow::Status(500)) };
+        let func = match script.load(&vm, Some(r)) {
+            Ok(func) => func,
+            Err(e) => {
+                r.log(Level::Error, format_args!("{e}"));
+                let is_missing = matches!(e, LoadError::Missing { .. });
+                return Step::Ready(Flow::Status(if is_missing { 404 } else { 500 }));
+            }
+        };
+        let ctx = Ctx::new(&vm, self.phase, Some(Rc::clone(r)));
+        match sched::start(&ctx, &func, &[]) {
+            Some(outcome) => Step::Ready(settle(r, &lua, self.phase, outcome)),
+            None => Step::wait(async move {
+                let outcome = sched::drive(&ctx).await;
+                settle(r, &lua, self.phase, outcome)
+            }),
+        }
+    }
+}
+
+/// What the end of a Lua phase means for the request.
+fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> Flow {
+    let code = match outcome {
+        Outcome::Done => OK,
+        Outcome::Error if r.header_sent.get() => return Flow::Close,
+        Outcome::Error => return Flow::Status(500),
+        Outcome::Leave(Leave::Jump) => return Flow::Next,
+        Outcome::Leave(Leave::Exec { uri, args }) => return exec(r, uri, args),
+        Outcome::Leave(Leave::Exit(code)) => match exit(r, lua, code) {
+            Ok(code) => code,
+            Err(flow) => return flow,
+        },
+    };
+    if phase == Phase::Content {
+        return match code {
+            OK => finish(r, lua),
+            code => answer(code),
+        };
+    }
+    if code == OK || code == DECLINED {
+        // A response already begun leaves nothing to the later phases.
+        let began = r.headers_out.borrow().status != 0 && !lua.held.borrow().is_empty();
+        if r.header_sent.get() || began {
+            return finish(r, lua);
+        }
+        return match phase {
+            Phase::Access if code == OK => Flow::Next,
+            _ => Flow::Decline,
+        };
+    }
+    answer(code)
+}
+
+fn finish(r: &Rc<Request>, lua: &LuaRequest) -> Flow {
+    match output::send(r, lua, None) {
+        Ok(()) => Flow::Done,
+        Err(e) => failed(e),
+    }
+}
+
+fn failed(e: OutputError) -> Flow {
+    match e {
+        OutputError::Status(code) => Flow::Status(code),
+        OutputError::HeaderSent | OutputError::Broken => Flow::Close,
+    }
+}
+
+/// A return code of an nginx handler as a flow.
+fn answer(code: i32) -> Flow {
+    match code {
+        ERROR => Flow::Close,
+        200 => Flow::Done,
+        code if code > 0 => Flow::Status(code as u16),
+        _ => Flow::Done,
+    }
+}
+
+/// `ngx.exit(code)`: what has been said goes out, the code is what the phase answers.
+fn exit(r: &Rc<Request>, lua: &LuaRequest, code: i32) -> Result<i32, Flow> {
+    let leaves_silently = matches!(code, ERROR | 408 | 499 | 444);
+    if !r.header_sent.get() && r.headers_out.borrow().status == 0 && code >= 200 {
+        r.set_status(code as u16);
+    }
+    if lua.buffering.get() && r.headers_out.borrow().status != 0 && !leaves_silently {
+        output::send(r, lua, None).map_err(failed)?;
+        return Ok(if code >= 200 { 200 } else { code });
+    }
+    let ends_here = code == OK && lua.entered_content.get();
+    if ends_here || ((200..300).contains(&code) && code != 204) {
+        output::send(r, lua, None).map_err(failed)?;
+    }
+    if r.header_sent.get() && code > OK && !leaves_silently {
+        return Ok(if lua.entered_content.get() { OK } else { 200 });
+    }
+    Ok(code)
+}
+
+fn exec(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Flow {
+    if uri.first() != Some(&b'@') {
+        return redirect::internal(r, uri.into(), args.into());
+    }
+    if !args.is_empty() {
+        let (args, uri) = (bstr::BStr::new(&args), bstr::BStr::new(&uri));
+        r.log(
+            Level::Warn,
+            format_args!("query strings {args} ignored when exec'ing named location {uri}"),
+        );
+    }
+    redirect::named(r, &uri)
+}
+
+/// Runs code that cannot wait; gives what `results` read, or logs the error.
+fn run_sync<T>(
+    r: &Rc<Request>,
+    script: &Script,
+    phase: Phase,
+    results: impl FnOnce(&super::raw::View<'_>) -> T,
+) -> Option<T> {
+    let vm = worker::vm_for(r)?;
+    let func = match script.load(&vm, Some(r)) {
+        Ok(func) => func,
+        Err(e) => {
+            r.log(Level::Error, format_args!("{e}"));
+            return None;
+        }
+    };
+    let ctx = Ctx::new(&vm, phase, Some(Rc::clone(r)));
+    let _entered = enter(&ctx);
+    match vm.host.call(&func, &[], results) {
+        Ok(value) => Some(value),
+        Err(message) => {
+            r.log(Level::Error, format_args!("failed to run {}: {message}", phase.context_name()));
+            None
+        }
+    }
+}
+
+/// `set_by_lua`: the value, or nothing after an error.
+pub fn set_by_lua(r: &Rc<Request>, script: &Script, args: Vec<Bytes>) -> Option<Bytes> {
+    let lua = r.ext::<LuaRequest>();
+    let before = lua.set_args.replace(args);
+    let value = run_sync(r, script, Phase::Set, |v| {
+        v.to_bytes(1).map(Bytes::copy_from_slice).unwrap_or_default()
+    });
+    lua.set_args.replace(before);
+    value
+}
+
+struct LogByLua;
+
+impl Handler for LogByLua {
+    fn applies(&self, scope: &Scope) -> bool {
+        scope.part::<LuaLoc>().log.is_some()
+    }
+
+    fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
+        let script = r.with_location(|l| l.scope.part::<LuaLoc>().log.clone());
+        if let Some(script) = script {
+            run_sync(r, &script, Phase::Log, |_| ());
+        }
+        Step::Ready(Flow::Decline)
+    }
+}
+
+/// The filters.
+pub struct FilterByLua;
+
+impl Filter for FilterByLua {
+    fn applies(&self, scope: &Scope) -> bool {
+        let conf = scope.part::<LuaLoc>();
+        conf.header_filter.is_some() || conf.body_filter.is_some()
+    }
+
+    fn header(&self, r: &Rc<Request>) -> Result<(), OutputError> {
+        let script = r.with_location(|l| l.scope.part::<LuaLoc>().header_filter.clone());
+        let Some(script) = script else { return Ok(()) };
+        let lua = r.ext::<LuaRequest>();
+        lua.exit.set(None);
+        run_sync(r, &script, Phase::HeaderFilter, |_| ()).ok_or(OutputError::Broken)?;
+        match lua.exit.take() {
+            None | Some(OK) => Ok(()),
+            Some(ERROR) => Err(OutputError::Broken),
+            Some(code) => Err(OutputError::Status(code.clamp(0, 999) as u16)),
+        }
+    }
+
+    fn body(&self, r: &Rc<Request>, chunks: &mut Chunks) -> Result<(), OutputError> {
+        let script = r.with_location(|l| l.scope.part::<LuaLoc>().body_filter.clone());
+        let Some(script) = script else { return Ok(()) };
+        if r.header_only.get() {
+            return Ok(());
+        }
+        let lua = r.ext::<LuaRequest>();
+        if lua.filter_saw_last.get() {
+            chunks.clear();
+            return Ok(());
+        }
+        let before = lua.filtering.replace(std::mem::take(chunks));
+        let code = run_sync(r, &script, Phase::BodyFilter, |v| v.to_num(1).unwrap_or(0.0));
+        *chunks = lua.filtering.replace(before);
+        if chunks.iter().any(|c: &Chunk| c.last) {
+            lua.filter_saw_last.set(true);
+        }
+        match code {
+            Some(code) if code as i32 != ERROR && code < 300.0 => Ok(()),
+            _ => Err(OutputError::Broken),
+        }
+    }
+}
+
+const OK: i32 = 0;
+const ERROR: i32 = -1;
+const DECLINED: i32 = -5;

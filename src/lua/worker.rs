@@ -1,0 +1,150 @@
+//! The Lua of one worker thread: its VM, init and init_worker code, shutdown.
+//!
+//! ```text
+//!   prepare: Settings from the http block ─▶ Vm ─▶ init_by_lua       (an error refuses to start)
+//!   run:     install ─▶ init_worker_by_lua … exiting ─▶ timers end ─▶ exit_worker_by_lua
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::chunk::Script;
+use super::conf::{LuaLoc, LuaMain};
+use super::ctx::{Ctx, enter};
+use super::phase::Phase;
+use super::request::LuaRequest;
+use super::vm::{Settings, Vm, VmError, Worker};
+use crate::base::log::{Level, emit};
+use crate::base::regex::set_lua_match_limit;
+use crate::http::{HttpConf, Request};
+
+/// What a worker thread keeps.
+#[derive(Clone)]
+pub struct LuaWorker {
+    vm: Rc<Vm>,
+    http: Arc<HttpConf>,
+}
+
+/// What the process tells about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    pub index: usize,
+    pub count: usize,
+    pub conf_file: String,
+}
+
+impl LuaWorker {
+    /// Makes the VM of this thread and runs `init_by_lua`.
+    pub fn prepare(http: &Arc<HttpConf>, place: &Place) -> Result<Self, String> {
+        let main = http.scope.part::<LuaMain>();
+        set_lua_match_limit(main.regex_match_limit.unwrap_or(0) as u32);
+        let worker = Worker::new(settings(http, main, place), Some(place.index));
+        let vm = fresh_vm(&worker, http)?;
+        Ok(Self { vm, http: Arc::clone(http) })
+    }
+
+    /// Makes this VM the one that requests of the thread use, and runs `init_worker_by_lua`.
+    pub fn start(&self) {
+        WORKER.with_borrow_mut(|w| *w = Some(self.clone()));
+        let main = self.http.scope.part::<LuaMain>();
+        if let Some(script) = &main.init_worker {
+            self.run(script, Phase::InitWorker, "init_worker_by_lua");
+        }
+    }
+
+    /// The worker is told to end: timers fire prematurely.
+    pub fn exiting(&self) {
+        self.vm.set_exiting();
+    }
+
+    /// Waits for the timers that still run, then runs `exit_worker_by_lua`.
+    pub async fn finish(&self) {
+        let timers = self.vm.worker.part::<super::api::timer::Timers>();
+        while timers.running() + timers.pending() > 0 {
+            tokio::time::sleep(TIMER_POLL).await;
+        }
+        self.exit();
+    }
+
+    pub fn exit(&self) {
+        let main = self.http.scope.part::<LuaMain>();
+        if let Some(script) = &main.exit_worker {
+            self.run(script, Phase::ExitWorker, "exit_worker_by_lua");
+        }
+    }
+
+    fn run(&self, script: &Script, phase: Phase, what: &str) {
+        let ctx = Ctx::new(&self.vm, phase, None);
+        let done = {
+            let _entered = enter(&ctx);
+            run_sync(&self.vm, script)
+        };
+        if let Err(message) = done {
+            emit(Level::Error, format_args!("{what} error: {message}"));
+        }
+    }
+}
+
+/// The VM that runs the code of a request: the thread's, or its own when the code cache is off.
+pub fn vm_for(r: &Rc<Request>) -> Option<Rc<Vm>> {
+    let worker = WORKER.with_borrow(Clone::clone)?;
+    if r.with_location(|l| l.scope.part::<LuaLoc>().code_cache()) {
+        return Some(worker.vm);
+    }
+    let kept = r.main().ext::<LuaRequest>();
+    if let Some(vm) = &*kept.vm.borrow() {
+        return Some(Rc::clone(vm));
+    }
+    match fresh_vm(&worker.vm.worker, &worker.http) {
+        Ok(vm) => {
+            *kept.vm.borrow_mut() = Some(Rc::clone(&vm));
+            Some(vm)
+        }
+        Err(message) => {
+            r.log(Level::Error, format_args!("{message}"));
+            None
+        }
+    }
+}
+
+/// The VM of this thread, outside of requests.
+pub fn vm() -> Option<Rc<Vm>> {
+    WORKER.with_borrow(|w| w.as_ref().map(|w| Rc::clone(&w.vm)))
+}
+
+fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
+    super::api::shdict::open(worker, http);
+    let vm = Vm::new(worker).map_err(|e: VmError| e.to_string())?;
+    if let Some(script) = &http.scope.part::<LuaMain>().init {
+        let ctx = Ctx::new(&vm, Phase::Init, None);
+        let _entered = enter(&ctx);
+        run_sync(&vm, script).map_err(|message| format!("init_by_lua error: {message}"))?;
+    }
+    Ok(vm)
+}
+
+fn run_sync(vm: &Rc<Vm>, script: &Script) -> Result<(), String> {
+    let func = script.load(vm, None).map_err(|e| e.to_string())?;
+    vm.host.call(&func, &[], |_| ())
+}
+
+fn settings(http: &HttpConf, main: &LuaMain, place: &Place) -> Settings {
+    let text = |v: &Option<bstr::BString>| v.as_ref().map(ToString::to_string);
+    Settings {
+        package_path: text(&main.package_path),
+        package_cpath: text(&main.package_cpath),
+        prefix: http.prefix.to_string_lossy().into_owned(),
+        max_pending_timers: main.max_pending_timers.unwrap_or(1024) as usize,
+        max_running_timers: main.max_running_timers.unwrap_or(256) as usize,
+        worker_count: place.count.max(1),
+        conf_file: place.conf_file.clone(),
+        ..Settings::default()
+    }
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<LuaWorker>> = const { RefCell::new(None) };
+}
+
+const TIMER_POLL: std::time::Duration = std::time::Duration::from_millis(5);
