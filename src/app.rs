@@ -73,7 +73,7 @@ pub fn version() -> String {
 
 /// What `-V` adds.
 pub fn build_info() -> String {
-    configure::describe(&Table::new(ROWS), DEFAULT_PREFIX)
+    configure::describe(&table(), DEFAULT_PREFIX)
 }
 
 const HOOKS: Hooks = Hooks { load, prepare, run: serve };
@@ -97,12 +97,20 @@ const ROWS: &[&[Row]] = &[
     http::echo::conf::ROWS,
 ];
 
+fn table() -> Table {
+    Table::new(&[ROWS, lua::conf::ROWS].concat())
+}
+
 /// Participants of the phases, in the order they run within a phase.
-const HANDLERS: &[&[http::Registered]] =
-    &[http::rewrite::HANDLERS, http::access::HANDLERS, http::access_log::HANDLERS];
+const HANDLERS: &[&[http::Registered]] = &[
+    http::rewrite::HANDLERS,
+    http::access::HANDLERS,
+    &lua::phases::HANDLERS,
+    http::access_log::HANDLERS,
+];
 
 /// Header and body filters, first to last on the way out.
-const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER];
+const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER, &lua::phases::FILTER];
 
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] =
@@ -135,7 +143,7 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     // A text that could not be read to its end misses things for that reason alone.
     let whole = !parsed.diags.iter().any(|(_, diag)| diag.is_error());
     let checks = if whole { CHECKS } else { &[] };
-    let (scope, diags) = conf::build(&parsed, &Table::new(ROWS), &dirs, main, checks);
+    let (scope, diags) = conf::build(&parsed, &table(), &dirs, main, checks);
     let listens = match &scope.part::<http::HttpRoot>().0 {
         Some(http) => http.sockets(),
         None => Vec::new(),
@@ -144,10 +152,15 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     (cycle, parsed.sources, diags)
 }
 
-/// Makes a thread ready to serve.
-fn prepare(cycle: &Arc<Cycle>, _index: usize) -> Result<Prepared, String> {
-    wake_upstreams(cycle);
-    Ok(Box::new(()))
+/// Makes a thread ready to serve: its Lua VM, with `init_by_lua` run.
+fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
+    let groups = wake_upstreams(cycle);
+    let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else { return Ok(Box::new(())) };
+    let conf_file = cycle.paths.conf_file.to_string_lossy().into_owned();
+    let place = lua::worker::Place { index, count: cycle.workers(), conf_file };
+    let worker = lua::worker::LuaWorker::prepare(http, &place)?;
+    lua::api::upstream::bind(worker.shared(), groups, cycle.generation);
+    Ok(Box::new(worker))
 }
 
 /// Peers go on with the states they had under the configuration before, and checks with those an
@@ -163,14 +176,34 @@ fn wake_upstreams(cycle: &Cycle) -> Arc<upstream::Groups> {
 /// Serves on one thread.
 fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
+        let lua = ctx.prepared.downcast::<lua::worker::LuaWorker>().ok();
+        if let Some(lua) = &lua {
+            lua.start();
+        }
+        let mut shutdown = ctx.shutdown.clone();
+        let told = lua.clone();
+        tokio::task::spawn_local(async move {
+            // An error means that the control thread is gone.
+            let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
+            if let Some(lua) = told {
+                lua.exiting();
+            }
+        });
         if let Some(http) = ctx.cycle.scope.part::<http::HttpRoot>().0.clone() {
             let sockets = ctx.cycle.listens.iter().map(|spec| spec.addr.clone());
             let listeners = ctx.listeners.into_iter().zip(sockets).collect();
-            return http::server::serve(http, listeners, ctx.shutdown).await;
+            http::server::serve(http, listeners, ctx.shutdown.clone()).await;
         }
         let mut shutdown = ctx.shutdown;
         // An error means that the control thread is gone: nothing to serve for.
         let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
+        if let Some(lua) = lua {
+            let fast = shutdown.wait_for(|stop| *stop == process::Stop::Fast);
+            tokio::select! {
+                () = lua.finish() => {}
+                _ = fast => lua.exit(),
+            }
+        }
     })
 }
 

@@ -13,10 +13,11 @@ use bstr::{BString, ByteSlice};
 use super::chunk::{Code, Script, inline_name};
 use super::phases;
 use crate::conf::row::{
-    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, flag, lua_block, row, take,
+    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, at_least, flag, lua_block, row, take,
 };
 use crate::conf::{Builder, Diag, Directive, Part, Severity, inherit};
 use crate::http::build::Content;
+use crate::http::rewrite::{self, conf::REWRITE_LEVELS};
 use crate::http::template::Template;
 
 /// Settings of the `http` block.
@@ -56,14 +57,6 @@ pub struct LuaLoc {
     pub check_client_abort: Option<bool>,
     pub use_default_type: Option<bool>,
     pub transform_underscores: Option<bool>,
-    pub socket_log_errors: Option<bool>,
-    pub socket_connect_timeout_ms: Option<u64>,
-    pub socket_send_timeout_ms: Option<u64>,
-    pub socket_read_timeout_ms: Option<u64>,
-    pub socket_keepalive_timeout_ms: Option<u64>,
-    pub socket_pool_size: Option<u64>,
-    pub socket_buffer_size: Option<usize>,
-    pub socket_send_lowat: Option<usize>,
 }
 
 impl Part for LuaMain {
@@ -74,9 +67,7 @@ impl Part for LuaLoc {
     fn inherit(&mut self, parent: &Self) {
         inherit!(self, parent: server_rewrite, rewrite, access, precontent, content, header_filter,
             body_filter, log, code_cache, need_request_body, http10_buffering, check_client_abort,
-            use_default_type, transform_underscores, socket_log_errors, socket_connect_timeout_ms,
-            socket_send_timeout_ms, socket_read_timeout_ms, socket_keepalive_timeout_ms,
-            socket_pool_size, socket_buffer_size, socket_send_lowat);
+            use_default_type, transform_underscores);
     }
 }
 
@@ -95,13 +86,6 @@ accessors! {
     check_client_abort: bool = false;
     use_default_type: bool = true;
     transform_underscores: bool = true;
-    socket_log_errors: bool = true;
-    socket_connect_timeout_ms: u64 = 60_000;
-    socket_send_timeout_ms: u64 = 60_000;
-    socket_read_timeout_ms: u64 = 60_000;
-    socket_keepalive_timeout_ms: u64 = 60_000;
-    socket_pool_size: u64 = 30;
-    socket_buffer_size: usize = 4096;
 }
 
 /// A script slot of a location.
@@ -141,21 +125,47 @@ macro_rules! main_phase {
     };
 }
 
+/// `set_by_lua`: a step of the rewrite program.
+const SET: [Row; 3] = [
+    row("set_by_lua", REWRITE_LEVELS, at_least(2), |b, d| set_by_lua(b, d, 2)),
+    lua_block("set_by_lua_block", REWRITE_LEVELS, take(1), |b, d| set_by_lua(b, d, 1)),
+    row("set_by_lua_file", REWRITE_LEVELS, at_least(2), |b, d| {
+        let script = file_arg(b, d, 2)?;
+        push_set(b, d, script, 2)
+    }),
+];
+
 const LEVELS: u32 = HTTP_LEVELS | IF_LOCATION;
 
-pub const REWRITE: [Row; 3] = phase!(LEVELS, rewrite, "rewrite_by_lua");
-pub const ACCESS: [Row; 3] = phase!(LEVELS, access, "access_by_lua");
-pub const PRECONTENT: [Row; 3] = phase!(LEVELS, precontent, "precontent_by_lua");
-pub const HEADER_FILTER: [Row; 3] = phase!(LEVELS, header_filter, "header_filter_by_lua");
-pub const BODY_FILTER: [Row; 3] = phase!(LEVELS, body_filter, "body_filter_by_lua");
-pub const LOG: [Row; 3] = phase!(LEVELS, log, "log_by_lua");
-pub const SERVER_REWRITE: [Row; 3] = phase!(HTTP | SERVER, server_rewrite, "server_rewrite_by_lua");
-pub const INIT: [Row; 3] = main_phase!(init, "init_by_lua");
-pub const INIT_WORKER: [Row; 3] = main_phase!(init_worker, "init_worker_by_lua");
-pub const EXIT_WORKER: [Row; 3] = main_phase!(exit_worker, "exit_worker_by_lua");
+const REWRITE: [Row; 3] = phase!(LEVELS, rewrite, "rewrite_by_lua");
+const ACCESS: [Row; 3] = phase!(LEVELS, access, "access_by_lua");
+const PRECONTENT: [Row; 3] = phase!(LEVELS, precontent, "precontent_by_lua");
+const HEADER_FILTER: [Row; 3] = phase!(LEVELS, header_filter, "header_filter_by_lua");
+const BODY_FILTER: [Row; 3] = phase!(LEVELS, body_filter, "body_filter_by_lua");
+const LOG: [Row; 3] = phase!(LEVELS, log, "log_by_lua");
+const SERVER_REWRITE: [Row; 3] = phase!(HTTP | SERVER, server_rewrite, "server_rewrite_by_lua");
+const INIT: [Row; 3] = main_phase!(init, "init_by_lua");
+const INIT_WORKER: [Row; 3] = main_phase!(init_worker, "init_worker_by_lua");
+const EXIT_WORKER: [Row; 3] = main_phase!(exit_worker, "exit_worker_by_lua");
+
+/// All rows, by groups.
+pub const ROWS: &[&[Row]] = &[
+    &SET,
+    &REWRITE,
+    &ACCESS,
+    &PRECONTENT,
+    &HEADER_FILTER,
+    &BODY_FILTER,
+    &LOG,
+    &SERVER_REWRITE,
+    &INIT,
+    &INIT_WORKER,
+    &EXIT_WORKER,
+    OTHERS,
+];
 
 /// Everything but the phases above.
-pub const ROWS: &[Row] = &[
+const OTHERS: &[Row] = &[
     row("content_by_lua", LOCATION | IF_LOCATION, take(1), set_content),
     lua_block("content_by_lua_block", LOCATION | IF_LOCATION, take(0), set_content),
     row("content_by_lua_file", LOCATION | IF_LOCATION, take(1), |b, d| {
@@ -216,30 +226,6 @@ pub const ROWS: &[Row] = &[
     flag("lua_transform_underscores_in_response_headers", LEVELS, |b, d| {
         d.flag_slot(&mut b.part::<LuaLoc>().transform_underscores)
     }),
-    flag("lua_socket_log_errors", LEVELS, |b, d| {
-        d.flag_slot(&mut b.part::<LuaLoc>().socket_log_errors)
-    }),
-    row("lua_socket_connect_timeout", LEVELS, take(1), |b, d| {
-        d.msec_slot(&mut b.part::<LuaLoc>().socket_connect_timeout_ms)
-    }),
-    row("lua_socket_send_timeout", LEVELS, take(1), |b, d| {
-        d.msec_slot(&mut b.part::<LuaLoc>().socket_send_timeout_ms)
-    }),
-    row("lua_socket_read_timeout", LEVELS, take(1), |b, d| {
-        d.msec_slot(&mut b.part::<LuaLoc>().socket_read_timeout_ms)
-    }),
-    row("lua_socket_keepalive_timeout", LEVELS, take(1), |b, d| {
-        d.msec_slot(&mut b.part::<LuaLoc>().socket_keepalive_timeout_ms)
-    }),
-    row("lua_socket_pool_size", LEVELS, take(1), |b, d| {
-        d.number_slot(&mut b.part::<LuaLoc>().socket_pool_size)
-    }),
-    row("lua_socket_buffer_size", LEVELS, take(1), |b, d| {
-        d.size_slot(&mut b.part::<LuaLoc>().socket_buffer_size)
-    }),
-    row("lua_socket_send_lowat", LEVELS, take(1), |b, d| {
-        d.size_slot(&mut b.part::<LuaLoc>().socket_send_lowat)
-    }),
 ];
 
 fn set_inline(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag> {
@@ -255,6 +241,28 @@ fn set_file(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag> 
 fn set_content(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     set_inline(b, d, |l| &mut l.content)?;
     b.part::<Content>().0 = Some(&phases::CONTENT);
+    Ok(())
+}
+
+fn set_by_lua(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<(), Diag> {
+    let script = inline_arg(b, d, at)?;
+    push_set(b, d, script, at)
+}
+
+/// Adds the step; arguments of the script follow the argument at `last`.
+fn push_set(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    script: Arc<Script>,
+    last: usize,
+) -> Result<(), Diag> {
+    let target = rewrite::conf::define(b, d.arg(1))?;
+    let mut args = Vec::new();
+    for index in last + 1..=d.arg_count() {
+        let text = d.arg(index).to_owned();
+        args.push(Template::compile(b, &text)?);
+    }
+    rewrite::push(b, rewrite::Code::Custom(Arc::new(phases::SetByLua { target, script, args })));
     Ok(())
 }
 
@@ -279,7 +287,11 @@ pub fn inline_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<S
 }
 
 fn file(b: &mut Builder<'_>, d: &Directive) -> Result<Arc<Script>, Diag> {
-    let path = d.arg(1).to_owned();
+    file_arg(b, d, 1)
+}
+
+fn file_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<Script>, Diag> {
+    let path = d.arg(at).to_owned();
     if path.is_empty() {
         return Err(Diag::emerg("invalid location config: no runnable Lua code"));
     }

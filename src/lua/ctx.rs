@@ -54,13 +54,17 @@ impl Ctx {
     pub fn log(&self, level: Level, text: &str) {
         match &self.request {
             Some(r) => r.log(level, format_args!("{text}")),
-            None => log::emit(level, format_args!("{text}, context: {}", self.phase.context_name())),
+            None => {
+                log::emit(level, format_args!("{text}, context: {}", self.phase.context_name()))
+            }
         }
     }
 
     fn log_level(&self) -> Level {
         match &self.request {
-            Some(r) => r.with_location(|l| l.log.level()),
+            Some(r) => r.with_location(|l| {
+                l.log.as_ref().map_or_else(|| log::main_chain().level(), |log| log.level())
+            }),
             None => log::main_chain().level(),
         }
     }

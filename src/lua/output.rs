@@ -33,7 +33,7 @@ pub fn send(r: &Rc<Request>, lua: &LuaRequest, data: Option<Bytes>) -> Result<()
     send_head(r, lua)?;
     if r.header_only.get() {
         lua.eof.set(true);
-        r.discard_body();
+        r.discard_body().map_err(|_| OutputError::Broken)?;
         return if lua.buffering.get() { send_held_head(r, lua) } else { Ok(()) };
     }
     match data {
@@ -64,7 +64,7 @@ pub fn send_head(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {
 }
 
 fn send_end(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {
-    r.discard_body();
+    r.discard_body().map_err(|_| OutputError::Broken)?;
     if lua.buffering.get() {
         send_held_head(r, lua)?;
         for data in std::mem::take(&mut *lua.held.borrow_mut()) {

@@ -21,14 +21,16 @@ use super::sched;
 use super::worker;
 use crate::base::log::Level;
 use crate::conf::Scope;
+use crate::http::rewrite::CustomCode;
+use crate::http::template::Template;
+use crate::http::vars::VarRef;
 use crate::http::{
     Chunk, Chunks, Filter, Flow, Handler, OutputError, Phase as HttpPhase, Registered, Request,
     Step, redirect,
 };
 
 pub static CONTENT: ByLua = ByLua { phase: Phase::Content, script: |l| &l.content };
-static SERVER_REWRITE: ByLua =
-    ByLua { phase: Phase::ServerRewrite, script: |l| &l.server_rewrite };
+static SERVER_REWRITE: ByLua = ByLua { phase: Phase::ServerRewrite, script: |l| &l.server_rewrite };
 static REWRITE: ByLua = ByLua { phase: Phase::Rewrite, script: |l| &l.rewrite };
 static ACCESS: ByLua = ByLua { phase: Phase::Access, script: |l| &l.access };
 static PRECONTENT: ByLua = ByLua { phase: Phase::Precontent, script: |l| &l.precontent };
@@ -220,15 +222,25 @@ fn run_sync<T>(
     }
 }
 
-/// `set_by_lua`: the value, or nothing after an error.
-pub fn set_by_lua(r: &Rc<Request>, script: &Script, args: Vec<Bytes>) -> Option<Bytes> {
-    let lua = r.ext::<LuaRequest>();
-    let before = lua.set_args.replace(args);
-    let value = run_sync(r, script, Phase::Set, |v| {
-        v.to_bytes(1).map(Bytes::copy_from_slice).unwrap_or_default()
-    });
-    lua.set_args.replace(before);
-    value
+/// `set_by_lua`.
+pub struct SetByLua {
+    pub target: VarRef,
+    pub script: Arc<Script>,
+    pub args: Vec<Template>,
+}
+
+impl CustomCode for SetByLua {
+    fn run(&self, r: &Rc<Request>) -> Result<(), u16> {
+        let lua = r.ext::<LuaRequest>();
+        let args = self.args.iter().map(|arg| arg.eval(r)).collect();
+        let before = lua.set_args.replace(args);
+        let value = run_sync(r, &self.script, Phase::Set, |v| {
+            v.to_bytes(1).map(Bytes::copy_from_slice).unwrap_or_default()
+        });
+        lua.set_args.replace(before);
+        r.set_var(self.target, Some(value.ok_or(500u16)?));
+        Ok(())
+    }
 }
 
 struct LogByLua;

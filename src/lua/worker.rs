@@ -44,6 +44,11 @@ impl LuaWorker {
         Ok(Self { vm, http: Arc::clone(http) })
     }
 
+    /// What all VMs of the thread share.
+    pub fn shared(&self) -> &Worker {
+        &self.vm.worker
+    }
+
     /// Makes this VM the one that requests of the thread use, and runs `init_worker_by_lua`.
     pub fn start(&self) {
         WORKER.with_borrow_mut(|w| *w = Some(self.clone()));

@@ -35,10 +35,13 @@ fn get(c: &Call<'_>) -> Result<c_int, Raise> {
 fn joined(chunks: &Chunks) -> Bytes {
     match &chunks[..] {
         [one] => one.data.clone(),
-        many => many.iter().fold(Vec::new(), |mut all, chunk| {
-            all.extend_from_slice(&chunk.data);
-            all
-        }).into(),
+        many => many
+            .iter()
+            .fold(Vec::new(), |mut all, chunk| {
+                all.extend_from_slice(&chunk.data);
+                all
+            })
+            .into(),
     }
 }
 

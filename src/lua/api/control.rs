@@ -18,10 +18,8 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "control.redirect", phases: HANDLERS, run: redirect },
 ]);
 
-const EXIT: u32 = YIELDABLE
-    | Phase::HeaderFilter.bit()
-    | Phase::Balancer.bit()
-    | Phase::SslSessStore.bit();
+const EXIT: u32 =
+    YIELDABLE | Phase::HeaderFilter.bit() | Phase::Balancer.bit() | Phase::SslSessStore.bit();
 
 fn exit(c: &Call<'_>) -> Result<c_int, Raise> {
     let mut status = c.int(1)? as i32;

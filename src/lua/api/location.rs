@@ -125,8 +125,10 @@ fn set_vars(c: &Call<'_>, sub: &Rc<Request>) -> Result<(), Raise> {
         };
         let shown = String::from_utf8_lossy(name).into_owned();
         if sub.set_var_by_name(name, Some(Bytes::copy_from_slice(value))).is_err() {
-            error = Some(format!("variable \"{shown}\" cannot be assigned a value (maybe you \
-                                  forgot to define it first?) "));
+            error = Some(format!(
+                "variable \"{shown}\" cannot be assigned a value (maybe you \
+                                  forgot to define it first?) "
+            ));
         }
         error.is_none()
     });

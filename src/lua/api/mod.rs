@@ -27,10 +27,10 @@ pub mod socket;
 mod thread;
 mod time;
 pub mod timer;
-mod uri;
-mod var;
 pub mod upstream;
 mod upstream_healthcheck;
+mod uri;
+mod var;
 mod worker;
 pub mod worker_thread;
 

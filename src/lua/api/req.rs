@@ -11,7 +11,6 @@ use super::header;
 use super::uri::unsafe_byte;
 use crate::base::escape;
 use crate::http::Request;
-use crate::http::headers::Headers;
 use crate::http::method::Method;
 use crate::lua::ask::{Ask, Leave};
 use crate::lua::phase::{Phase, REQUEST};
@@ -25,7 +24,11 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "req.set_method", phases: REQUEST, run: set_method },
     Op { name: "req.http_version", phases: REQUEST, run: http_version },
     Op { name: "req.raw_header", phases: REQUEST, run: raw_header },
-    Op { name: "req.start_time", phases: REQUEST, run: |c| c.ret(c.request()?.started.as_secs_f64()) },
+    Op {
+        name: "req.start_time",
+        phases: REQUEST,
+        run: |c| c.ret(c.request()?.started.as_secs_f64()),
+    },
     Op { name: "req.is_internal", phases: REQUEST, run: |c| c.ret(c.request()?.internal.get()) },
     Op { name: "req.get_uri_args", phases: REQUEST, run: get_uri_args },
     Op { name: "req.set_uri_args", phases: REQUEST, run: set_uri_args },
@@ -198,9 +201,3 @@ fn set_uri(c: &Call<'_>) -> Result<c_int, Raise> {
     r.uri_changed.set(jump);
     if jump { c.leave(Ask::Leave(Leave::Jump)) } else { Ok(0) }
 }
-
-/// What a subrequest inherits of its parent's headers.
-pub fn copy_headers(r: &Rc<Request>) -> Headers {
-    r.headers_in.borrow().clone()
-}
-

@@ -43,8 +43,10 @@ fn read(c: &Call<'_>) -> Result<c_int, Raise> {
 }
 
 fn discard(c: &Call<'_>) -> Result<c_int, Raise> {
-    c.request()?.discard_body();
-    Ok(0)
+    match c.request()?.discard_body() {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Raise::text("failed to discard request body")),
+    }
 }
 
 fn data(c: &Call<'_>) -> Result<c_int, Raise> {

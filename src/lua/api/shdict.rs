@@ -30,7 +30,11 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "shdict.llen", phases: ANY, run: llen },
     Op { name: "shdict.ttl", phases: ANY, run: ttl },
     Op { name: "shdict.expire", phases: ANY, run: expire },
-    Op { name: "shdict.flush_all", phases: ANY, run: |c| dict(c).map(|d| d.flush_all()).map(|()| 0) },
+    Op {
+        name: "shdict.flush_all",
+        phases: ANY,
+        run: |c| dict(c).map(|d| d.flush_all()).map(|()| 0),
+    },
     Op { name: "shdict.flush_expired", phases: ANY, run: flush_expired },
     Op { name: "shdict.get_keys", phases: ANY, run: keys },
     Op { name: "shdict.capacity", phases: ANY, run: |c| c.ret(dict(c)?.capacity()) },
@@ -61,7 +65,9 @@ pub fn declare(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         return Err(d.wrong_arg(2, text));
     };
     if b.part::<Declared>().0.iter().any(|(known, ..)| *known == *name) {
-        return Err(Diag::emerg(format!("lua_shared_dict \"{name}\" is already defined as \"{name}\"")));
+        return Err(Diag::emerg(format!(
+            "lua_shared_dict \"{name}\" is already defined as \"{name}\""
+        )));
     }
     let zone = zones::acquire(&name, size);
     b.part::<Declared>().0.push((name.to_vec(), size, zone.dict));

@@ -68,7 +68,7 @@ thread_local! {
 
 /// The request a call serves, if any.
 pub(super) fn request_of(c: &Call<'_>) -> Option<Rc<Request>> {
-    c.try_ctx()?.request.clone()?.downcast::<Request>().ok()
+    c.try_ctx()?.request.clone()
 }
 
 /// Who may use a socket: the request it was made in, or the timer.
