@@ -1,5 +1,7 @@
 //! Probes against real sockets that behave and misbehave.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::health::dialect::Dialect;
 use crate::health::schedule::First;
-use crate::health::spec::{HttpProbe, MachineSpec};
+use crate::health::spec::{HttpProbe, MachineSpec, TlsSpec};
+use crate::net::stream::Socket;
+use crate::net::tls::{self, ClientSpec, ServerSpec, ServerTls};
 
 const REQUEST: &str = "GET /status HTTP/1.0\r\nhOsT: foo.com\r\n\r\n";
 
@@ -129,4 +133,80 @@ async fn an_endless_line_is_cut_off() {
 async fn tcp_is_content_with_a_connection() {
     let tcp = CheckSpec { probe: ProbeSpec::Tcp, ..old(&[]) };
     assert_eq!(probed(&tcp, |s| async move { drop(s) }).await, "L4OK connected");
+}
+
+/// A folder with a self-signed certificate for `a.example`; `None` where there is no `openssl`.
+fn certificate() -> Option<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("moonbeat-probe-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).ok()?;
+    let script = "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -days 9 \
+                  -subj /CN=a.example -addext subjectAltName=DNS:a.example";
+    let made = Command::new("openssl").args(script.split(' ')).current_dir(&dir).output().ok()?;
+    made.status.success().then_some(dir)
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let Some(dir) = certificate() else { return };
+    let pair = (dir.join("a.crt"), dir.join("a.key"));
+    let server = ServerSpec { certificates: vec![pair], ..ServerSpec::default() };
+    let server = ServerTls::build(&server).expect("a usable certificate");
+    let trusted = ClientSpec { trusted: Some(dir.join("a.crt")), ..ClientSpec::default() };
+    let (trusting, strange) = (trusted, ClientSpec::default());
+    let self_signed = "L6RSP handshake failed: 18: self-signed certificate";
+    let mismatch = "L6RSP handshake failed: certificate host mismatch";
+    for (client, sni, verify, expected) in [
+        (&trusting, Some("a.example"), true, "L7OK 200 passed"),
+        (&trusting, None, true, "L7OK 200 passed"),
+        (&trusting, Some("b.example"), true, mismatch),
+        (&strange, Some("a.example"), true, self_signed),
+        (&strange, Some("b.example"), false, "L7OK 200 passed"),
+    ] {
+        let spec = with_tls(TlsSpec { sni: sni.map(Into::into), verify });
+        let client = ClientTls::build(client).expect("readable roots");
+        let said = probed_over_tls(&spec, &client, &server).await;
+        assert_eq!(said, expected, "{sni:?} {verify}");
+    }
+    let plain = with_tls(TlsSpec { sni: None, verify: false });
+    let client = ClientTls::build(&strange).expect("no files");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = Addr::Inet(listener.local_addr().expect("bound"));
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.expect("the probe connects");
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = stream.read(&mut [0; 512]).await;
+    };
+    let (outcome, ()) = tokio::join!(run(&plain, &addr, Some(&client)), serving);
+    let said = outcome.line();
+    assert!(
+        said.starts_with("L6RSP handshake failed: handshake failed: SSL_do_handshake()"),
+        "{said}"
+    );
+    let _ = std::fs::remove_dir_all(dir);
+}
+
+fn with_tls(tls: TlsSpec) -> CheckSpec {
+    let mut spec = old(&[200]);
+    let http =
+        HttpProbe { request: REQUEST.into(), valid_statuses: Some(vec![200]), tls: Some(tls) };
+    spec.probe = ProbeSpec::Http(http);
+    spec.timeout_ms = 2000;
+    spec
+}
+
+async fn probed_over_tls(spec: &CheckSpec, client: &ClientTls, server: &ServerTls) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = Addr::Inet(listener.local_addr().expect("bound"));
+    let serving = async {
+        let (stream, _) = listener.accept().await.expect("the probe connects");
+        let choose = async |_: tls::Hello| Some(server.clone());
+        let Ok(mut stream) = tls::accept(Socket::Tcp(stream), choose).await else { return };
+        let mut request = vec![0; REQUEST.len()];
+        if stream.read_exact(&mut request).await.is_ok() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            let _ = stream.flush().await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(run(spec, &addr, Some(client)), serving);
+    outcome.line()
 }
