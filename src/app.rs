@@ -95,6 +95,8 @@ const ROWS: &[&[Row]] = &[
     lua::api::socket::conf::ROWS,
     lua::api::socket::tls::ROWS,
     http::echo::conf::ROWS,
+    http::balancer::ROWS,
+    http::proxy::conf::ROWS,
 ];
 
 fn table() -> Table {
@@ -114,7 +116,7 @@ const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER, &lua::phases::FILTE
 
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] =
-    &[http::vars_core::VARS, http::vars_ssl::VARS, http::echo::VARS];
+    &[http::vars_core::VARS, http::vars_ssl::VARS, http::echo::VARS, http::proxy::vars::VARS];
 
 /// What features do at the end of the `http` block.
 const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];

@@ -130,7 +130,7 @@ pub struct HeadersOut {
     pub last_modified: Option<i64>,
     pub list: Headers,
     pub trailers: Headers,
-    /// `Location` is sent as it is: scripts that set a path mean a path.
+    /// `Location` is sent as it is: scripts and upstreams that set a path mean a path.
     pub location_as_is: bool,
     /// `add_header` and the range filter must not treat this as a static answer.
     pub accept_ranges: bool,
@@ -148,6 +148,22 @@ impl HeadersOut {
         self.last_modified = None;
         for name in [&b"Content-Length"[..], b"Accept-Ranges", b"Last-Modified", b"ETag"] {
             self.list.remove(name);
+        }
+    }
+
+    /// Takes over a whole `Content-Type` line. A charset written in another way than we would
+    /// stays with the type, so that the line is sent as it came.
+    pub fn set_content_type(&mut self, line: Bytes) {
+        let marker = b"; charset=";
+        match bstr::ByteSlice::find(&line[..], marker) {
+            Some(at) if memchr::memchr(b';', &line[at + 1..]).is_none() => {
+                self.content_type = Some(line.slice(..at));
+                self.charset = Some(line.slice(at + marker.len()..));
+            }
+            _ => {
+                self.content_type = Some(line);
+                self.charset = None;
+            }
         }
     }
 

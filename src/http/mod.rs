@@ -37,9 +37,11 @@ pub mod vars_ssl;
 
 pub mod access;
 pub mod access_log;
+pub mod balancer;
 pub mod echo;
 pub mod files;
 pub mod map;
+pub mod proxy;
 pub mod read_head;
 pub mod request_log;
 pub mod resolver;

@@ -31,6 +31,7 @@ pub fn internal(r: &Rc<Request>, uri: Bytes, args: Bytes) -> Flow {
     r.set_location(r.server().root.clone());
     r.internal.set(true);
     r.valid_unparsed_uri.set(false);
+    r.valid_location.set(true);
     Flow::Restart(Phase::ServerRewrite)
 }
 

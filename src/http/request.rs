@@ -64,6 +64,8 @@ pub struct Request {
     pub args: RefCell<Bytes>,
     /// Set when the URI is the client's, untouched; `proxy_pass` may then send it as it came.
     pub valid_unparsed_uri: Cell<bool>,
+    /// The URI still begins with the name of the location it was found for.
+    pub valid_location: Cell<bool>,
     /// The path was percent-encoded in some place: sent on, it has to be encoded anew.
     pub quoted_uri: Cell<bool>,
     pub headers_in: RefCell<Headers>,
@@ -101,6 +103,7 @@ pub struct Request {
     /// Background subrequests and requests made by timers have no client.
     pub filter_need_in_memory: Cell<bool>,
     pub upstream_trace: RefCell<Vec<super::upstream_trace::Try>>,
+    pub upstream: RefCell<super::upstream_trace::Facts>,
 }
 
 /// How a subrequest begins.
@@ -136,6 +139,7 @@ impl Request {
             uri: RefCell::default(),
             args: RefCell::default(),
             valid_unparsed_uri: Cell::new(true),
+            valid_location: Cell::new(true),
             quoted_uri: Cell::new(false),
             headers_in: RefCell::new(headers),
             host: RefCell::default(),
@@ -164,6 +168,7 @@ impl Request {
             logged: Cell::new(false),
             filter_need_in_memory: Cell::new(false),
             upstream_trace: RefCell::default(),
+            upstream: RefCell::default(),
             http,
         }
     }

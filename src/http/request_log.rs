@@ -31,9 +31,12 @@ impl fmt::Display for Tail<'_> {
             write!(f, ", subrequest: \"{}\"", BStr::new(&*r.uri.borrow()))?;
         }
         if let Some(attempt) = r.upstream_trace.borrow().last()
-            && !attempt.url.is_empty()
+            && !attempt.peer.is_empty()
         {
-            write!(f, ", upstream: \"{}\"", BStr::new(&attempt.url))?;
+            let facts = r.upstream.borrow();
+            let colon = if attempt.peer.starts_with(b"unix:") { ":" } else { "" };
+            let (peer, uri) = (BStr::new(&attempt.peer), BStr::new(&facts.uri));
+            write!(f, ", upstream: \"{}{peer}{colon}{uri}\"", facts.scheme)?;
         }
         let headers = r.headers_in.borrow();
         if let Some(host) = headers.first("Host") {

@@ -1,12 +1,21 @@
 //! What happened with the upstreams of a request, for `$upstream_*` and log lines.
+//!
+//! ```text
+//!  proxy_pass ─▶ Facts (whom, what)   each try ─▶ Try (peer, status, times)   response ─▶ head
+//! ```
+
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
-/// One try to get an answer from a peer.
+use crate::{base::clock, net::http1::ResponseHead, upstream::Group};
+
+use super::request::Request;
+
+/// One try to get an answer from a peer. An entry without a peer stands between the tries of one
+/// pass and those of the next, after an internal redirect.
 #[derive(Clone, Debug, Default)]
 pub struct Try {
-    /// `http://127.0.0.1:80/path`, as error log lines show it.
-    pub url: Bytes,
     /// The peer's name, as `$upstream_addr` shows it.
     pub peer: Bytes,
     pub status: u16,
@@ -18,4 +27,45 @@ pub struct Try {
     pub bytes_sent: u64,
     /// The response length without head.
     pub response_length: u64,
+}
+
+/// Whom the request is passed to, and what came back.
+#[derive(Clone, Default)]
+pub struct Facts {
+    /// `http://`
+    pub scheme: &'static str,
+    /// `$proxy_host` and `$proxy_port`
+    pub host: Bytes,
+    pub port: Bytes,
+    /// The URI asked for.
+    pub uri: Bytes,
+    pub group: Option<Arc<Group>>,
+    /// The head of the last response.
+    pub head: Option<Rc<ResponseHead>>,
+    pub trailers: Vec<(Bytes, Bytes)>,
+}
+
+impl Request {
+    /// The request is about to be passed on; what is known of earlier upstreams stays in the trace.
+    pub fn upstream_begins(&self, facts: Facts) {
+        *self.upstream.borrow_mut() = facts;
+        let mut trace = self.upstream_trace.borrow_mut();
+        if !trace.is_empty() {
+            trace.push(Try::default());
+        }
+    }
+
+    /// Opens an entry for the next try.
+    pub fn upstream_try(&self, peer: Bytes) {
+        let started_ms = clock::mono_ms();
+        self.upstream_trace.borrow_mut().push(Try { peer, started_ms, ..Try::default() });
+    }
+
+    /// Changes the entry of the present try; told how long it has taken.
+    pub fn upstream_note(&self, change: impl FnOnce(&mut Try, u64)) {
+        if let Some(last) = self.upstream_trace.borrow_mut().last_mut() {
+            let took_ms = clock::mono_ms().saturating_sub(last.started_ms);
+            change(last, took_ms);
+        }
+    }
 }

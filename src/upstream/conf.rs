@@ -33,7 +33,6 @@ pub const ROWS: &[Row] = &[
     row("keepalive_timeout", UPSTREAM, take(1), |b, d| {
         d.msec_slot(&mut b.part::<Draft>().keepalive_timeout_ms)
     }),
-    row("hash", UPSTREAM, args(1, 2), set_hash),
     row("ip_hash", UPSTREAM, take(0), |b, _| set_algo(b, Algo::IpHash, NO_BACKUP)),
     row("least_conn", UPSTREAM, take(0), |b, _| set_algo(b, Algo::LeastConn, ALL)),
     row("random", UPSTREAM, args(0, 2), set_random),
@@ -213,7 +212,8 @@ fn set_keepalive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     }
 }
 
-fn set_hash(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+/// `hash`; the row is that of whoever can evaluate the key.
+pub fn set_hash(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let consistent = match d.arg(2).as_bytes() {
         b"" if d.arg_count() == 1 => false,
         b"consistent" => true,

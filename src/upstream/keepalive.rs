@@ -80,6 +80,11 @@ impl<T> Idle<T> {
         self.items.iter().map(|i| i.expires_at_ms).min()
     }
 
+    /// Drops the connections `keep` says no to.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.items.retain(|i| keep(&i.conn));
+    }
+
     pub fn len(&self) -> usize {
         self.items.len()
     }

@@ -188,6 +188,9 @@ impl Rewrite {
         r.internal.set(true);
         r.valid_unparsed_uri.set(false);
         r.uri_changed.set(self.after != After::Break);
+        if self.after == After::Break {
+            r.valid_location.set(false);
+        }
         if !self.replace(r) {
             return Outcome::Finished(Flow::Status(500));
         }

@@ -106,6 +106,10 @@ impl Parser {
         }
     }
 
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// The length of the head, once a step said it is whole.
     pub fn head_len(&self) -> usize {
         self.at

@@ -151,6 +151,11 @@ impl Picked {
         &self.peer
     }
 
+    /// The group has no other peer to go on to.
+    pub fn is_single(&self) -> bool {
+        self.single
+    }
+
     fn leave(&mut self) {
         if std::mem::take(&mut self.entered) {
             self.peer.leave();

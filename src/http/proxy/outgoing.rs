@@ -1,0 +1,175 @@
+//! The request as it is sent to the upstream, built once for all tries.
+//!
+//! ```text
+//!  method URI HTTP/1.x          proxy_method, Target::uri, proxy_http_version
+//!  lines of proxy_set_header    then nginx's own: Host, Connection, Content-Length
+//!  the client's lines           but those named above
+//! ```
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    rc::Rc,
+};
+
+use bytes::{Buf, Bytes};
+
+use crate::{base::log::Level, http::body::Expected, http::request::Request};
+
+use super::{settings::Proxy, target::Target};
+
+/// The bytes of one request; `copy` gives them anew for each try.
+pub struct Outgoing {
+    head: Bytes,
+    body: Body,
+    /// The request is a HEAD: its answer has no body.
+    pub is_head: bool,
+    /// nginx never repeats these once they were sent, unless told so.
+    pub repeatable: bool,
+}
+
+#[derive(Clone)]
+enum Body {
+    Memory(Bytes),
+    File(Rc<crate::http::body_file::TempFile>),
+}
+
+/// What of a request is still to be sent.
+pub struct Unsent {
+    parts: [Bytes; 2],
+    file: Option<File>,
+}
+
+impl Outgoing {
+    /// Builds the request; the client's body has been read.
+    pub fn build(r: &Rc<Request>, conf: &Proxy, target: &Target) -> Self {
+        let set_body = conf.body.as_ref().map(|body| body.eval(r));
+        let length = match &set_body {
+            Some(body) => Some(body.len() as u64),
+            None => body_length(r),
+        };
+        let method = match &conf.method {
+            Some(method) => method.eval(r),
+            None => r.method.borrow().name.clone(),
+        };
+        let mut text = Vec::with_capacity(512);
+        text.extend_from_slice(&method);
+        text.push(b' ');
+        text.extend_from_slice(&target.uri);
+        let version: &[u8] = if conf.http_11() { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
+        text.extend_from_slice(version);
+        lines(r, conf, target, length, &mut text);
+        text.extend_from_slice(b"\r\n");
+        let body = match set_body {
+            Some(body) => Body::Memory(body),
+            None if !conf.pass_request_body() => Body::Memory(Bytes::new()),
+            None => match r.body.file() {
+                Some(file) => Body::File(file),
+                None => Body::Memory(r.body.data()),
+            },
+        };
+        let repeatable = !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH");
+        Self { head: text.into(), body, is_head: method.eq_ignore_ascii_case(b"HEAD"), repeatable }
+    }
+
+    /// The request from its start, for one try.
+    pub fn copy(&self) -> io::Result<Unsent> {
+        let (data, file) = match &self.body {
+            Body::Memory(data) => (data.clone(), None),
+            Body::File(file) => (Bytes::new(), Some(File::open(file.path())?)),
+        };
+        Ok(Unsent { parts: [self.head.clone(), data], file })
+    }
+}
+
+impl Unsent {
+    /// The bytes to send next; none when all are sent.
+    pub fn front(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.parts.iter().all(Bytes::is_empty)
+            && let Some(file) = &mut self.file
+        {
+            let mut piece = vec![0; FILE_PIECE_BYTES];
+            let count = file.read(&mut piece)?;
+            piece.truncate(count);
+            self.parts[1] = piece.into();
+            if count == 0 {
+                self.file = None;
+            }
+        }
+        Ok(self.parts.iter().find(|part| !part.is_empty()).map(|part| &part[..]))
+    }
+
+    pub fn advance(&mut self, count: usize) {
+        if let Some(part) = self.parts.iter_mut().find(|part| !part.is_empty()) {
+            part.advance(count);
+        }
+    }
+}
+
+/// `$proxy_internal_body_length` of nginx: what the client announced, or what was read of chunks.
+fn body_length(r: &Rc<Request>) -> Option<u64> {
+    match r.body.expected() {
+        Expected::None => None,
+        // A body thrown away for an error page has no length any more.
+        _ if r.body.is_discarded() => Some(0),
+        _ => Some(r.body.length()),
+    }
+}
+
+fn lines(r: &Rc<Request>, conf: &Proxy, target: &Target, length: Option<u64>, text: &mut Vec<u8>) {
+    let set = conf.set_headers.as_ref().map_or(&[][..], |set| set);
+    for (name, value) in set {
+        let value = value.eval(r);
+        if !value.is_empty() {
+            line(text, name, &value);
+        }
+    }
+    let is_set = |wanted: &[u8]| set.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    if !is_set(b"Host") {
+        line(text, b"Host", &target.origin.host);
+    }
+    if !is_set(b"Connection") {
+        line(text, b"Connection", b"close");
+    }
+    if let Some(length) = length
+        && !is_set(b"Content-Length")
+    {
+        line(text, b"Content-Length", length.to_string().as_bytes());
+    }
+    if conf.pass_request_headers() {
+        for header in &*r.headers_in.borrow() {
+            if !is_own(&header.name) && !is_set(&header.name) {
+                line(text, &header.name, &header.value);
+            }
+        }
+    }
+}
+
+/// Lines about this connection or this body, which the proxy writes itself or not at all.
+fn is_own(name: &[u8]) -> bool {
+    match name.len() {
+        2 => name.eq_ignore_ascii_case(b"TE"),
+        4 => name.eq_ignore_ascii_case(b"Host"),
+        6 => name.eq_ignore_ascii_case(b"Expect"),
+        7 => name.eq_ignore_ascii_case(b"Upgrade"),
+        10 => name.eq_ignore_ascii_case(b"Connection") || name.eq_ignore_ascii_case(b"Keep-Alive"),
+        14 => name.eq_ignore_ascii_case(b"Content-Length"),
+        17 => name.eq_ignore_ascii_case(b"Transfer-Encoding"),
+        _ => false,
+    }
+}
+
+fn line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    text.extend_from_slice(name);
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// Complains about a body file that cannot be read any more.
+pub fn file_lost(r: &Rc<Request>, error: &io::Error) -> u16 {
+    r.log(Level::Crit, format_args!("request body file: {error}"));
+    500
+}
+
+const FILE_PIECE_BYTES: usize = 64 * 1024;

@@ -1,0 +1,382 @@
+//! The way of one request through its upstream's peers until one of them answers.
+//!
+//! ```text
+//!  ┌▶ pick (balancer or group) ─▶ connect (or a kept link) ─▶ exchange ─▶ Reply
+//!  └──── proxy_next_upstream allows it ◀── Fault ◀──┴────────────┘
+//! ```
+
+use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    base::{clock, log::Level},
+    http::{
+        balancer::{self, Balancer, LastFailure, Turn, Verdict},
+        location::Location,
+        request::Request,
+    },
+    net::{
+        addr::Addr,
+        dial::{self, Dial},
+    },
+    upstream::{Picked, Report, ReportKind, Step, Tries},
+};
+
+use super::{
+    exchange::{self, Limits, Reply},
+    fault::{During, End, Fault},
+    link::Link,
+    outgoing::{self, Outgoing},
+    secure,
+    settings::{Proxy, next},
+    target::{self, Target},
+};
+
+/// One request on its way.
+pub struct Passage<'a> {
+    pub r: &'a Rc<Request>,
+    location: Arc<Location>,
+    pub target: Target,
+    pub outgoing: Outgoing,
+    tries: Tries,
+    /// nginx's `peer.tries`: how many tries are left, the present one included.
+    left: usize,
+    started_ms: u64,
+    seat: Option<Seat>,
+    reused: bool,
+    /// The request went out, at least in part.
+    sent: bool,
+    balancer: Option<Arc<dyn Balancer>>,
+    turn: Rc<Turn>,
+    during: During,
+}
+
+/// Who serves the present try.
+enum Seat {
+    Picked(Picked),
+    /// By a balancer, outside the group's own counting.
+    Chosen(Addr),
+}
+
+impl<'a> Passage<'a> {
+    pub fn new(r: &'a Rc<Request>, location: Arc<Location>, target: Target) -> Self {
+        let conf = location.scope.part::<Proxy>();
+        let outgoing = Outgoing::build(r, conf, &target);
+        let tries = target.group.tries(balancer::seed(r, &target.group));
+        let most = conf.next_upstream_tries() as usize;
+        let left = if most > 0 { tries.left().min(most) } else { tries.left() };
+        r.upstream.borrow_mut().group = Some(target.group.clone());
+        Self {
+            r,
+            balancer: balancer::of(&target.group),
+            location,
+            target,
+            outgoing,
+            tries,
+            left,
+            started_ms: clock::mono_ms(),
+            seat: None,
+            reused: false,
+            sent: false,
+            turn: Rc::default(),
+            during: During::Connecting,
+        }
+    }
+
+    pub fn conf(&self) -> &Proxy {
+        self.location.scope.part()
+    }
+
+    /// Tries peers until one gives a usable answer; otherwise the status to end with.
+    pub async fn answer(&mut self) -> Result<Reply, u16> {
+        loop {
+            let fault = match self.attempt().await {
+                Ok(reply) => match self.unwanted(&reply) {
+                    None => return Ok(reply),
+                    Some(fault) => fault,
+                },
+                Err(End::Try(fault)) => fault,
+                Err(End::Client) => return Err(self.client_gone()),
+                Err(End::Status(status)) => {
+                    self.release(false);
+                    return Err(status);
+                }
+            };
+            self.go_on(&fault)?;
+        }
+    }
+
+    /// Runs a step of the exchange while watching whether the client is still there.
+    pub async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, End> {
+        if self.conf().ignore_client_abort() || self.r.capture.is_some() {
+            return Ok(step.await);
+        }
+        tokio::select! {
+            biased;
+            done = step => Ok(done),
+            _ = self.r.conn.closed_by_client() => Err(End::Client),
+        }
+    }
+
+    /// The client left: the upstream connection goes too, and the request ends as 499.
+    pub fn client_gone(&mut self) -> u16 {
+        self.r.log(
+            Level::Info,
+            format_args!(
+                "epoll_wait() reported that client prematurely closed connection, \
+                 so upstream connection is closed too while {}",
+                self.during.words()
+            ),
+        );
+        self.release(false);
+        499
+    }
+
+    /// The exchange is over; the peer is free again.
+    pub fn release(&mut self, failed: bool) {
+        self.r.upstream_note(|attempt, took_ms| {
+            attempt.response_ms.get_or_insert(took_ms);
+        });
+        match self.seat.take() {
+            Some(Seat::Picked(picked)) => {
+                self.left = if picked.is_single() { 0 } else { self.left.saturating_sub(1) };
+                if self.tries.release(picked, failed, clock::wall().secs) {
+                    self.r.log(
+                        Level::Warn,
+                        format_args!(
+                            "upstream server temporarily disabled while {}",
+                            self.during.words()
+                        ),
+                    );
+                }
+            }
+            Some(Seat::Chosen(_)) => self.left = self.left.saturating_sub(1),
+            None => {}
+        }
+    }
+
+    /// Keeps the connection for later requests, if the group or the balancer wants that.
+    pub fn keep(&self, link: Link) {
+        let group = &self.target.group;
+        if let Some(conf) = self.turn.keepalive.borrow().as_ref().or(group.keepalive()) {
+            link.keep(group, conf);
+        }
+    }
+
+    pub fn enters(&mut self, during: During) {
+        self.during = during;
+    }
+
+    pub fn limits(&self) -> Limits {
+        let (conf, own) = (self.conf(), self.turn.timeouts.get());
+        let span = |own: Option<u64>, usual: u64| Duration::from_millis(own.unwrap_or(usual));
+        Limits {
+            connect: span(own.connect_ms, conf.connect_timeout_ms()),
+            send: span(own.send_ms, conf.send_timeout_ms()),
+            read: span(own.read_ms, conf.read_timeout_ms()),
+            head_bytes: conf.buffer_size(),
+        }
+    }
+
+    /// Tells those who judge peers by live traffic.
+    pub fn report(&self, kind: ReportKind, step: Step) {
+        let group = &self.target.group;
+        let peer = match &self.seat {
+            Some(Seat::Picked(picked)) => Some(picked.peer().clone()),
+            Some(Seat::Chosen(addr)) => {
+                let snapshot = group.snapshot();
+                let peers = snapshot.lists().flat_map(|(_, set)| set.peers());
+                peers.into_iter().find(|peer| peer.conf.addr == *addr).cloned()
+            }
+            None => None,
+        };
+        if let Some(peer) = peer {
+            let mut took = Duration::ZERO;
+            self.r.upstream_note(|_, took_ms| took = Duration::from_millis(took_ms));
+            group.report(&Report { peer, kind, step, reused: self.reused, took });
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Reply, End> {
+        self.sent = false;
+        self.reused = false;
+        self.enters(During::Connecting);
+        let addr = self.take_seat()?;
+        let link = self.connect(&addr).await?;
+        self.r.upstream_note(|attempt, took_ms| attempt.connect_ms = Some(took_ms));
+        self.reused = link.reused;
+        self.sent = true;
+        // nginx says so until the first byte of the answer has come.
+        self.enters(During::Sending);
+        let unsent = self
+            .outgoing
+            .copy()
+            .map_err(|error| End::Status(outgoing::file_lost(self.r, &error)))?;
+        let reply = self.guard(exchange::run(link, unsent, &self.limits())).await?;
+        self.enters(During::ReadingHead);
+        let reply = reply.map_err(End::Try)?;
+        self.r.upstream_note(|attempt, took_ms| {
+            attempt.header_ms = Some(took_ms);
+            attempt.bytes_received = reply.received;
+            attempt.bytes_sent = reply.link.sent;
+            attempt.status = if reply.headless { 200 } else { reply.head.status };
+        });
+        self.report(ReportKind::Status(reply.head.status), Step::Header);
+        for text in &reply.ignored {
+            self.log_while_reading(Level::Warn, text);
+        }
+        if reply.headless {
+            self.log_while_reading(Level::Error, "upstream sent no valid HTTP/1.0 header");
+        }
+        Ok(reply)
+    }
+
+    fn log_while_reading(&self, level: Level, text: impl std::fmt::Display) {
+        self.r.log(level, format_args!("{text} while {}", During::ReadingHead.words()));
+    }
+
+    /// Chooses the peer of this try.
+    fn take_seat(&mut self) -> Result<Addr, End> {
+        if let Some(balancer) = self.balancer.clone()
+            && let Some(addr) = self.ask_balancer(&*balancer)?
+        {
+            return Ok(addr);
+        }
+        match self.tries.next(clock::wall().secs) {
+            Ok(picked) => {
+                let conf = &picked.peer().conf;
+                let addr = conf.addr.clone();
+                self.r.upstream_try(Bytes::copy_from_slice(conf.name.as_bytes()));
+                self.seat = Some(Seat::Picked(picked));
+                Ok(addr)
+            }
+            Err(none) => {
+                self.r.upstream_try(Vec::from(none.group).into());
+                Err(End::Try(Fault::NoLive))
+            }
+        }
+    }
+
+    fn ask_balancer(&mut self, balancer: &dyn Balancer) -> Result<Option<Addr>, End> {
+        let turn = self.turn.clone();
+        turn.tries_left.set(self.left);
+        turn.tries_max.set(self.conf().next_upstream_tries() as usize);
+        *turn.peer.borrow_mut() = None;
+        turn.more_tries.set(0);
+        let group = Bytes::copy_from_slice(self.target.group.host());
+        let verdict = balancer::choose(balancer, self.r, &turn);
+        turn.tries_made.set(turn.tries_made.get() + 1);
+        if turn.recreate_request.replace(false) {
+            self.outgoing = Outgoing::build(self.r, self.conf(), &self.target);
+        }
+        match verdict {
+            Verdict::Go => {}
+            Verdict::Status(status) => return Err(End::Status(status)),
+            Verdict::Busy => {
+                self.r.upstream_try(group);
+                return Err(End::Try(Fault::NoLive));
+            }
+            Verdict::Declined => {
+                self.r.upstream_try(group);
+                return Err(End::Try(Fault::Status(502)));
+            }
+        }
+        let Some(chosen) = turn.peer.borrow().clone() else { return Ok(None) };
+        self.left += turn.more_tries.get();
+        self.r.upstream_try(chosen.addr.to_string().into());
+        self.seat = Some(Seat::Chosen(chosen.addr.clone()));
+        Ok(Some(chosen.addr))
+    }
+
+    async fn connect(&mut self, addr: &Addr) -> Result<Link, End> {
+        let tls = self.target.origin.tls;
+        let kept =
+            self.turn.keepalive.borrow().is_some() || self.target.group.keepalive().is_some();
+        if kept && let Some(link) = Link::take(&self.target.group, addr, tls) {
+            return Ok(link);
+        }
+        let how = Dial {
+            bind: self.local_address()?,
+            timeout: Some(self.limits().connect),
+            keepalive: self.conf().socket_keepalive(),
+        };
+        let dialed = self.guard(dial::connect(addr, &how)).await?;
+        clock::update();
+        let stream = dialed.map_err(|error| End::Try(Fault::Connect(error)))?;
+        // A socket that refuses the option works all the same.
+        let _ = stream.socket().set_nodelay(true);
+        if !tls {
+            return Ok(Link::new(stream, addr.clone()));
+        }
+        self.enters(During::Handshake);
+        let host = self.turn.peer.borrow().as_ref().and_then(|chosen| chosen.host.clone());
+        let shaken = secure::handshake(self, stream, host);
+        let limited = tokio::time::timeout(self.limits().connect, shaken);
+        let shaken = self.guard(limited).await?;
+        clock::update();
+        match shaken {
+            Err(_) => Err(End::Try(Fault::Timeout(During::Handshake))),
+            Ok(Err(fault)) => Err(End::Try(fault)),
+            Ok(Ok(stream)) => Ok(Link::new(stream, addr.clone())),
+        }
+    }
+
+    /// The address of `proxy_bind`, which may depend on the request.
+    fn local_address(&self) -> Result<Option<Addr>, End> {
+        let Some(Some(bind)) = &self.conf().bind else { return Ok(None) };
+        let text = bind.eval(self.r);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        target::local(&text).map(Some).ok_or_else(|| {
+            let text = bstr::BStr::new(&text);
+            self.r.log(Level::Error, format_args!("invalid local address \"{text}\""));
+            End::Status(500)
+        })
+    }
+
+    /// A status that `proxy_next_upstream` names counts as a failure while there are tries left.
+    fn unwanted(&self, reply: &Reply) -> Option<Fault> {
+        let status = reply.head.status;
+        let cause = next::of_status(status)?;
+        (self.left > 1 && self.may_repeat(cause)).then_some(Fault::Status(status))
+    }
+
+    /// Whether the configuration lets this cause move on to another peer.
+    fn may_repeat(&self, cause: u32) -> bool {
+        let conf = self.conf();
+        let repeating =
+            if self.sent && !self.outgoing.repeatable { next::NON_IDEMPOTENT } else { 0 };
+        let cause = cause | repeating;
+        let limit_ms = conf.next_upstream_timeout_ms();
+        let late = limit_ms > 0 && clock::mono_ms().saturating_sub(self.started_ms) >= limit_ms;
+        conf.next_upstream() & cause == cause && !late
+    }
+
+    /// After a failed try: goes on to the next peer, or gives the status to end with.
+    fn go_on(&mut self, fault: &Fault) -> Result<(), u16> {
+        if let Some((level, text)) = fault.message() {
+            self.r.log(level, format_args!("{text}"));
+        }
+        let (kind, step) = fault.report();
+        if !matches!(fault, Fault::Status(_)) {
+            self.report(kind, step);
+        }
+        let status = fault.status();
+        self.r.upstream_note(|attempt, _| attempt.status = status);
+        self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status }));
+        self.release(fault.blames_peer());
+        if self.reused && fault.cause() == next::ERROR {
+            // The peer may have closed an idle connection just then: that try was free.
+            self.left += 1;
+        }
+        if self.r.conn.failed() && self.r.capture.is_none() {
+            return Err(499);
+        }
+        if self.left == 0 || !self.may_repeat(fault.cause()) {
+            return Err(status);
+        }
+        Ok(())
+    }
+}

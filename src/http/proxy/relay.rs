@@ -1,0 +1,204 @@
+//! The body of a response, from the upstream to the client's filters.
+//!
+//! ```text
+//!  socket ─▶ buffer ─ length | chunks | until close ─▶ r.output     gathered, or piece by piece
+//!                                                        └ too much unsent? wait for the client
+//! ```
+
+use std::{future::poll_fn, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    base::{clock, log::Level},
+    http::output::{Chunk, OutputError},
+    net::http1::{chunked::Decoder, response::Body},
+};
+
+use super::{
+    exchange::{self, Reply},
+    fault::{self, During, End, Fault},
+    passage::Passage,
+};
+
+/// Passes the body on. True when the connection has nothing more to say of this response.
+pub async fn run(
+    p: &mut Passage<'_>,
+    reply: &mut Reply,
+    body: Body,
+    at_once: bool,
+) -> Result<bool, End> {
+    let mut framing = Framing::new(body);
+    let mut raw = std::mem::take(&mut reply.rest);
+    let mut gathered = BytesMut::new();
+    let least = if at_once { 1 } else { p.conf().buffer_size() };
+    let limit = p.limits().read;
+    let mut raw_bytes = raw.len() as u64;
+    loop {
+        let done = framing.take(&mut raw, &mut gathered).map_err(|error| {
+            log(p, Level::Error, error);
+            End::Try(Fault::Closed)
+        })?;
+        if gathered.len() >= least || done && !gathered.is_empty() {
+            output(p, gathered.split().freeze(), at_once).await?;
+        }
+        if done {
+            break;
+        }
+        let count = match read(p, reply, &mut raw, limit).await {
+            Ok(count) => count,
+            Err(end) => {
+                give_rest(p, gathered).await?;
+                return Err(end);
+            }
+        };
+        raw_bytes += count as u64;
+        p.r.upstream_note(|attempt, _| {
+            attempt.bytes_received += count as u64;
+            attempt.response_length = raw_bytes;
+        });
+        if count == 0 {
+            if framing.ends_with_close() {
+                give_rest(p, gathered).await?;
+                return Ok(false);
+            }
+            log(p, Level::Error, "upstream prematurely closed connection");
+            give_rest(p, gathered).await?;
+            return Err(End::Try(Fault::Closed));
+        }
+    }
+    p.r.upstream_note(|attempt, _| attempt.response_length = raw_bytes);
+    if !raw.is_empty() && matches!(body, Body::Length(_)) {
+        log(p, Level::Warn, "upstream sent more data than specified in \"Content-Length\" header");
+    }
+    Ok(raw.is_empty() && !matches!(body, Body::UntilClose))
+}
+
+/// What came before a break still goes to the client.
+async fn give_rest(p: &mut Passage<'_>, gathered: BytesMut) -> Result<(), End> {
+    if gathered.is_empty() { Ok(()) } else { output(p, gathered.freeze(), true).await }
+}
+
+async fn read(
+    p: &mut Passage<'_>,
+    reply: &mut Reply,
+    raw: &mut BytesMut,
+    limit: Duration,
+) -> Result<usize, End> {
+    let stream = &mut reply.link.stream;
+    let reading = poll_fn(|cx| exchange::poll_read(stream, raw, READ_BYTES, cx));
+    let read = p.guard(tokio::time::timeout(limit, reading)).await;
+    clock::update();
+    match read? {
+        Ok(Ok(count)) => Ok(count),
+        Ok(Err(error)) => {
+            let text = fault::recv_failed(&error, During::ReadingBody);
+            p.r.log(Level::Error, format_args!("{text}"));
+            Err(End::Try(Fault::Closed))
+        }
+        Err(_) => {
+            let (level, text) = fault::timed_out(During::ReadingBody);
+            p.r.log(level, format_args!("{text}"));
+            Err(End::Try(Fault::Timeout(During::ReadingBody)))
+        }
+    }
+}
+
+/// Hands bytes to the filters and waits when the client takes them too slowly.
+async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End> {
+    let r = p.r;
+    match r.output(Chunk { data, flush, last: false }) {
+        Ok(()) => {}
+        Err(OutputError::Status(status)) => return Err(End::Status(status)),
+        Err(_) => return Err(client_lost(p)),
+    }
+    if r.capture.is_none() && r.conn.unsent() > UNSENT_BYTES_MAX && r.flushed().await.is_err() {
+        return Err(client_lost(p));
+    }
+    Ok(())
+}
+
+/// The client's connection broke while it was written to.
+fn client_lost(p: &Passage<'_>) -> End {
+    if p.r.conn.send_timed_out.get() {
+        log_client(p, "client timed out (110: Connection timed out)");
+        return End::Status(408);
+    }
+    End::Status(499)
+}
+
+fn log_client(p: &Passage<'_>, text: &str) {
+    p.r.log(Level::Info, format_args!("{text} while sending to client"));
+}
+
+fn log(p: &Passage<'_>, level: Level, text: &str) {
+    p.r.log(level, format_args!("{text} while {}", During::ReadingBody.words()));
+}
+
+/// Where the body ends, and how far it has come.
+enum Framing {
+    Length(u64),
+    Chunked(Decoder),
+    UntilClose,
+}
+
+impl Framing {
+    fn new(body: Body) -> Self {
+        match body {
+            Body::None => Self::Length(0),
+            Body::Length(length) => Self::Length(length),
+            Body::Chunked => Self::Chunked(Decoder::new()),
+            Body::UntilClose => Self::UntilClose,
+        }
+    }
+
+    fn ends_with_close(&self) -> bool {
+        matches!(self, Self::UntilClose)
+    }
+
+    /// Moves body bytes from `raw` to `body`; true at the end of the body.
+    fn take(&mut self, raw: &mut BytesMut, body: &mut BytesMut) -> Result<bool, &'static str> {
+        match self {
+            Self::UntilClose => {
+                move_bytes(raw, body, raw.len());
+                Ok(false)
+            }
+            Self::Length(left) => {
+                let count = raw.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                move_bytes(raw, body, count);
+                *left -= count as u64;
+                Ok(*left == 0)
+            }
+            Self::Chunked(decoder) => loop {
+                let advance = decoder.step(raw).map_err(|_| INVALID_CHUNK)?;
+                raw.advance(advance.skip);
+                move_bytes(raw, body, advance.data);
+                if advance.done {
+                    return Ok(true);
+                }
+                if advance.skip + advance.data == 0 {
+                    return Ok(false);
+                }
+            },
+        }
+    }
+}
+
+/// Without a copy when `body` is empty.
+fn move_bytes(raw: &mut BytesMut, body: &mut BytesMut, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let piece = raw.split_to(count);
+    if body.is_empty() {
+        *body = piece;
+    } else {
+        body.unsplit(piece);
+    }
+}
+
+const INVALID_CHUNK: &str = "upstream sent invalid chunked response";
+/// A read from the upstream.
+const READ_BYTES: usize = 32 * 1024;
+/// What may wait for a slow client before the upstream has to wait too.
+const UNSENT_BYTES_MAX: usize = 256 * 1024;

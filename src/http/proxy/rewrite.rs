@@ -1,0 +1,118 @@
+//! Rules that change `Location`, `Refresh` and `Set-Cookie` of an upstream's response.
+//!
+//! ```text
+//!  proxy_redirect http://up/two/ /one/;    Location: http://up/two/x  ─▶  Location: /one/x
+//! ```
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::{
+    base::regex::Regex,
+    http::{request::Request, route, template::Template},
+};
+
+use super::settings::{Fixed, Proxy};
+
+/// One rule.
+pub struct Rewrite {
+    pub pattern: Pattern,
+    pub replacement: Template,
+}
+
+/// What a rule looks for.
+pub enum Pattern {
+    /// A text the value begins with.
+    Prefix(Template),
+    /// A domain in any letter case; a leading dot of the value stays (`proxy_cookie_domain`).
+    Domain(Template),
+    Regex(Regex),
+}
+
+impl Rewrite {
+    /// `proxy_redirect default`
+    pub fn default_of(fixed: &Fixed) -> Self {
+        if fixed.uri.is_empty() {
+            let pattern = Template::constant([&fixed.url[..], b"/"].concat());
+            let replacement = Template::constant(&b"/"[..]);
+            return Self { pattern: Pattern::Prefix(pattern), replacement };
+        }
+        Self {
+            pattern: Pattern::Prefix(Template::constant(fixed.url.clone())),
+            replacement: Template::constant(fixed.location.clone()),
+        }
+    }
+
+    /// The value with the matching part replaced; `None` when the rule does not match.
+    fn apply(&self, r: &Rc<Request>, value: &Bytes) -> Option<Bytes> {
+        let mut text = Vec::new();
+        let rest = match &self.pattern {
+            Pattern::Prefix(prefix) => {
+                let prefix = prefix.eval(r);
+                value.starts_with(&prefix).then(|| value.slice(prefix.len()..))?
+            }
+            Pattern::Domain(domain) => {
+                let dot = usize::from(value.first() == Some(&b'.'));
+                value[dot..].eq_ignore_ascii_case(&domain.eval(r)).then_some(())?;
+                text.extend_from_slice(&value[..dot]);
+                Bytes::new()
+            }
+            Pattern::Regex(regex) => {
+                let groups = route::groups(regex, value)?;
+                route::set_named_groups(r, regex, &groups);
+                // nginx: a regex stands for the whole value.
+                *r.captures.borrow_mut() = groups.into_iter().collect();
+                Bytes::new()
+            }
+        };
+        text.extend_from_slice(&self.replacement.eval(r));
+        text.extend_from_slice(&rest);
+        Some(text.into())
+    }
+}
+
+/// Applies the first rule that matches.
+pub fn value(r: &Rc<Request>, rules: &[Rewrite], value: &Bytes) -> Option<Bytes> {
+    rules.iter().find_map(|rule| rule.apply(r, value))
+}
+
+/// `Refresh: 5; url=…`
+pub fn refresh(r: &Rc<Request>, rules: &[Rewrite], line: &Bytes) -> Option<Bytes> {
+    let at = line.windows(4).position(|w| w.eq_ignore_ascii_case(b"url="))? + 4;
+    let changed = value(r, rules, &line.slice(at..))?;
+    Some([&line[..at], &changed].concat().into())
+}
+
+/// `Set-Cookie`: domain and path, as the rules of the location say.
+pub fn cookie(r: &Rc<Request>, conf: &Proxy, line: &Bytes) -> Option<Bytes> {
+    let (domains, paths) = (conf.cookie_domains.as_deref(), conf.cookie_paths.as_deref());
+    if domains.is_none() && paths.is_none() {
+        return None;
+    }
+    let mut changed = false;
+    let mut text = Vec::with_capacity(line.len() + 16);
+    for (index, attribute) in line.split(|c| *c == b';').enumerate() {
+        let attribute = attribute.trim_ascii();
+        let (key, found) = match memchr::memchr(b'=', attribute) {
+            Some(at) => (attribute[..at].trim_ascii(), Some(attribute[at + 1..].trim_ascii())),
+            None => (attribute, None),
+        };
+        if index > 0 {
+            text.extend_from_slice(b"; ");
+        }
+        text.extend_from_slice(key);
+        let rules = match key {
+            _ if index == 0 => None,
+            _ if key.eq_ignore_ascii_case(b"domain") => domains,
+            _ if key.eq_ignore_ascii_case(b"path") => paths,
+            _ => None,
+        };
+        let Some(found) = found else { continue };
+        text.push(b'=');
+        let new = rules.and_then(|rules| value(r, rules, &Bytes::copy_from_slice(found)));
+        changed |= new.is_some();
+        text.extend_from_slice(new.as_deref().unwrap_or(found));
+    }
+    changed.then(|| text.into())
+}

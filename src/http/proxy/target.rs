@@ -1,0 +1,169 @@
+//! Where a request is passed to: the group, the names of the origin, the URI it is asked for.
+//!
+//! ```text
+//!  location /one/ { proxy_pass http://up:81/two/; }   /one/x?a ─▶ group "up:81", uri /two/x?a
+//!  proxy_pass http://$host$uri;                       evaluated, then a group of that name or an address
+//! ```
+
+use std::{rc::Rc, sync::Arc};
+
+use bstr::{BStr, BString, ByteSlice};
+use bytes::Bytes;
+
+use crate::{
+    base::{escape, log::Level},
+    http::{request::Request, upstream_trace::Facts},
+    net::addr::{self, Addr, Url, Want},
+    upstream::{Body, Group, Server, live},
+};
+
+use super::settings::{Fixed, Origin, Pass};
+
+/// A resolved `proxy_pass`.
+pub struct Target {
+    pub group: Arc<Group>,
+    pub origin: Origin,
+    /// The URI to ask for, with arguments.
+    pub uri: Bytes,
+}
+
+impl Target {
+    /// Finds the target of this request; an error is the status to end with.
+    pub fn find(r: &Rc<Request>, pass: &Pass) -> Result<Self, u16> {
+        let (origin, path, replaced, group) = match pass {
+            Pass::Fixed(fixed) => {
+                let Fixed { origin, uri, replaced, group, .. } = &**fixed;
+                (origin.clone(), uri.clone(), Some(*replaced), Ok(group.clone()))
+            }
+            Pass::Variable(url) => {
+                let (url, tls) = parse(r, &url.eval(r))?;
+                let path = match url.uri.first() {
+                    Some(b'?') => [b"/", &url.uri[..]].concat().into(),
+                    _ => Bytes::copy_from_slice(&url.uri),
+                };
+                (origin(&url, tls), path, None, Err(url))
+            }
+        };
+        let uri = uri(r, path, replaced);
+        if uri.is_empty() {
+            r.log(Level::Error, format_args!("zero length URI to proxy"));
+            return Err(500);
+        }
+        r.upstream_begins(Facts {
+            scheme: if origin.tls { "https://" } else { "http://" },
+            host: origin.host.clone(),
+            port: origin.port.clone(),
+            uri: uri.clone(),
+            ..Facts::default()
+        });
+        let group = group.or_else(|url| group_of(r, &url))?;
+        Ok(Self { group, origin, uri })
+    }
+}
+
+/// Splits a URL: whether it is https, the scheme's port, and what follows the scheme.
+pub fn scheme(url: &[u8]) -> Option<(bool, u16, &[u8])> {
+    let after = |scheme: &[u8]| {
+        let (head, rest) = url.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let http = after(b"http://").map(|rest| (false, 80, rest));
+    http.or_else(|| after(b"https://").map(|rest| (true, 443, rest)))
+}
+
+/// What `$proxy_host` and `$proxy_port` say of an address.
+pub fn origin(url: &Url, tls: bool) -> Origin {
+    let usual = if tls { 443 } else { 80 };
+    if url.is_unix() {
+        let localhost = Bytes::from_static(b"localhost");
+        return Origin { tls, host: localhost.clone(), port: Bytes::new(), name: localhost };
+    }
+    let name = Bytes::copy_from_slice(&url.host);
+    if url.no_port || url.port == usual {
+        let port = Bytes::from_static(if tls { b"443" } else { b"80" });
+        return Origin { tls, host: name.clone(), port, name };
+    }
+    let host = [&url.host[..], b":", &url.port_text].concat().into();
+    Origin { tls, host, port: Bytes::copy_from_slice(&url.port_text), name }
+}
+
+/// The local address of `proxy_bind`: an IP address, perhaps with a port.
+pub fn local(text: &[u8]) -> Option<Addr> {
+    if let Some(ip) = addr::parse_ip(text.as_bstr()) {
+        return Some(Addr::Inet((ip, 0).into()));
+    }
+    let inner = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]"));
+    if let Some(ip) = inner.and_then(|inner| addr::parse_ip(inner.as_bstr())) {
+        return Some(Addr::Inet((ip, 0).into()));
+    }
+    Addr::literal(text).filter(|addr| !addr.is_unix())
+}
+
+fn parse(r: &Rc<Request>, text: &Bytes) -> Result<(Url, bool), u16> {
+    let found = scheme(text).filter(|(_, _, rest)| !rest.is_empty());
+    let Some((tls, default_port, rest)) = found else {
+        r.log(Level::Error, format_args!("invalid URL prefix in \"{}\"", BStr::new(text)));
+        return Err(500);
+    };
+    let want = Want { uri_part: true, no_resolve: true, default_port, ..Want::default() };
+    let url = Url::parse(rest, &want).map_err(|error| {
+        r.log(Level::Error, format_args!("{error} in upstream \"{}\"", BStr::new(rest)));
+        500u16
+    })?;
+    Ok((url, tls))
+}
+
+/// The group a variable `proxy_pass` names, or one made for its literal address.
+fn group_of(r: &Rc<Request>, url: &Url) -> Result<Arc<Group>, u16> {
+    let groups = live();
+    let named = groups.iter().find(|group| {
+        group.host().eq_ignore_ascii_case(&url.host)
+            && (group.port() == 0 && url.no_port || group.port() == url.port)
+    });
+    if let Some(group) = named {
+        return Ok(group.clone());
+    }
+    if let Some(addr) = url.addrs.first() {
+        return Ok(lone(url.host.as_bstr(), url.port, addr.clone()));
+    }
+    r.log(Level::Error, format_args!("no resolver defined to resolve {}", url.host));
+    Err(502)
+}
+
+/// A group of one address, for one request.
+fn lone(host: &BStr, port: u16, addr: Addr) -> Arc<Group> {
+    let group = Group::named(host, port);
+    let servers = vec![Server::new(BString::default(), vec![addr])];
+    group.fill(Body { servers, ..Body::default() });
+    Arc::new(group)
+}
+
+/// The URI as nginx makes it: as it came, or the location's part replaced, or the rewritten one.
+fn uri(r: &Rc<Request>, path: Bytes, replaced: Option<usize>) -> Bytes {
+    match replaced {
+        None if !path.is_empty() => return path,
+        _ if path.is_empty() && r.valid_unparsed_uri.get() => return r.line.target.clone(),
+        _ => {}
+    }
+    let whole = r.uri.borrow();
+    let in_location = r.valid_location.get() && !path.is_empty();
+    let rest = match replaced {
+        Some(replaced) if in_location => whole.get(replaced..).unwrap_or_default(),
+        _ => &whole[..],
+    };
+    let mut text = Vec::with_capacity(path.len() + rest.len() + 16);
+    if r.valid_location.get() {
+        text.extend_from_slice(&path);
+    }
+    if r.quoted_uri.get() || r.internal.get() {
+        escape::append_uri(&mut text, rest, &escape::URI);
+    } else {
+        text.extend_from_slice(rest);
+    }
+    let args = r.args.borrow();
+    if !args.is_empty() {
+        text.push(b'?');
+        text.extend_from_slice(&args);
+    }
+    text.into()
+}
