@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ssl_certificate …  ─▶ ServerSpec ─build─▶ ServerTls ─┐ accept(socket, choose by name)
-//!  proxy_ssl_verify … ─▶ ClientSpec ─build─▶ ClientTls ─┴ connect(socket, name) ─▶ Stream + verdict
+//!  proxy_ssl_verify … ─▶ ClientSpec ─build─▶ ClientTls ─┴ connect(socket, name) ─▶ Stream, verdict
 //! ```
 //!
 //! A handshake never fails because of a certificate: nginx and OpenResty judge it afterwards, with

@@ -44,13 +44,7 @@ pub(super) struct Inheritance {
 }
 
 /// Supervises until told to stop; returns the exit code.
-pub(super) fn supervise(
-    start: Start,
-    hooks: Hooks,
-    cycle: Arc<Cycle>,
-    bound: Vec<Bound>,
-    launch: Launch,
-) -> i32 {
+pub(super) fn supervise(start: Start, hooks: Hooks, cycle: Arc<Cycle>, launch: Launch) -> i32 {
     let signals = match Signals::open(SIGNALS) {
         Ok(signals) => signals,
         Err(e) => {
@@ -58,6 +52,8 @@ pub(super) fn supervise(
             return 1;
         }
     };
+    let plan = BindPlan { have: &[], workers: cycle.workers(), testing: false };
+    let Ok(bound) = bind_all(&cycle.listens, &plan, &mut log_note) else { return 1 };
     let pid_path = cycle.pid_path();
     if let Err(text) = daemon::write_pid(&pid_path) {
         emit(Level::Emerg, format_args!("{text}"));

@@ -40,17 +40,18 @@ use crate::net::fd;
 use crate::net::listen::{BindPlan, Bound, bind_all};
 
 /// Runs the server; returns the exit code.
+///
+/// Sockets are opened last, when signals are handled and scripts are loaded: who can connect can
+/// also send signals, and is answered.
 pub fn run(start: Start, hooks: Hooks) -> i32 {
-    sys::reset_signals();
+    sys::die_of_faults();
     let Ok(cycle) = (hooks.load)(&start, 1) else { return 1 };
     let cycle = Arc::new(cycle);
     log::set_main_chain(cycle.scope.part::<ErrorLog>().chain());
-    let plan = BindPlan { have: &[], workers: cycle.workers(), testing: false };
-    let Ok(bound) = bind_all(&cycle.listens, &plan, &mut log_note) else { return 1 };
     if cycle.conf().has_master() {
-        with_master(start, hooks, cycle, bound)
+        with_master(start, hooks, cycle)
     } else {
-        alone(start, hooks, cycle, bound)
+        alone(start, hooks, cycle)
     }
 }
 
@@ -76,10 +77,10 @@ pub fn is_worker() -> bool {
 
 /// Serves with what the master left in the environment; returns the exit code.
 pub fn run_worker(hooks: Hooks) -> i32 {
-    sys::reset_signals();
+    sys::die_of_faults();
     log::set_console(true);
     match inherit() {
-        Ok((given, channel, have)) => serve_inherited(hooks, given, channel, &have),
+        Ok((given, channel, have)) => serve_inherited(hooks, given, channel, have),
         Err(text) => {
             emit(Level::Emerg, format_args!("{text}"));
             1
@@ -93,15 +94,15 @@ pub fn keepsake() -> Option<&'static File> {
     KEEPSAKE.get()
 }
 
-fn with_master(start: Start, hooks: Hooks, cycle: Arc<Cycle>, bound: Vec<Bound>) -> i32 {
+fn with_master(start: Start, hooks: Hooks, cycle: Arc<Cycle>) -> i32 {
     match to_background(&cycle) {
         Ok(Role::Launcher(code)) => code,
-        Ok(Role::Daemon(launch)) => master::supervise(start, hooks, cycle, bound, launch),
+        Ok(Role::Daemon(launch)) => master::supervise(start, hooks, cycle, launch),
         Err(code) => code,
     }
 }
 
-fn alone(start: Start, hooks: Hooks, cycle: Arc<Cycle>, bound: Vec<Bound>) -> i32 {
+fn alone(start: Start, hooks: Hooks, cycle: Arc<Cycle>) -> i32 {
     sys::replace_env(&daemon::environment(cycle.conf()));
     // Before the fork: an error in init_by_lua is then seen where the server was started.
     let first = match (hooks.prepare)(&cycle, 0) {
@@ -119,7 +120,8 @@ fn alone(start: Start, hooks: Hooks, cycle: Arc<Cycle>, bound: Vec<Bound>) -> i3
         }
         Ok(Role::Daemon(launch)) => {
             daemon::apply_limits(cycle.conf());
-            worker::serve(Job { start, hooks, cycle, bound, first, channel: None }, launch)
+            let job = Job { start, hooks, cycle, have: Vec::new(), first, channel: None };
+            worker::serve(job, launch)
         }
         Err(code) => code,
     }
@@ -161,16 +163,14 @@ fn serve_inherited(
     hooks: Hooks,
     given: Inheritance,
     channel: std::os::unix::net::UnixStream,
-    have: &[Bound],
+    have: Vec<Bound>,
 ) -> i32 {
     let Ok(cycle) = (hooks.load)(&given.start, given.generation) else { return 1 };
     let cycle = Arc::new(cycle);
     log::set_main_chain(cycle.scope.part::<ErrorLog>().chain());
-    let plan = BindPlan { have, workers: cycle.workers(), testing: false };
-    let Ok(bound) = bind_all(&cycle.listens, &plan, &mut log_note) else { return 1 };
     daemon::apply_limits(cycle.conf());
     let (start, channel) = (given.start, Some(channel));
-    let job = Job { start, hooks, cycle, bound, first: None, channel };
+    let job = Job { start, hooks, cycle, have, first: None, channel };
     worker::serve(job, Launch::foreground())
 }
 

@@ -108,16 +108,22 @@ impl AsRawFd for Signals {
     }
 }
 
-/// Lets every signal through, and gives back to the faults their default: death with a core.
-///
-/// The master's mask is inherited over exec. Rust catches SIGSEGV to tell of stack overflows and
-/// would ignore the first one that another process sends.
-pub fn reset_signals() {
-    // SAFETY: sigset_t is plain data filled by sigemptyset; SIG_DFL needs no handler code.
+/// Lets every signal through. The mask of a master is inherited over exec: a worker calls this
+/// when it has handlers, so that none of its master's signals is lost or kills it.
+pub fn unblock_signals() {
+    // SAFETY: sigset_t is plain data filled by sigemptyset.
     unsafe {
         let mut none: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+    }
+}
+
+/// Gives back to the faults their default: death with a core. Rust catches SIGSEGV to tell of
+/// stack overflows and would ignore the first one that another process sends.
+pub fn die_of_faults() {
+    // SAFETY: SIG_DFL needs no handler code.
+    unsafe {
         libc::signal(libc::SIGSEGV, libc::SIG_DFL);
         libc::signal(libc::SIGBUS, libc::SIG_DFL);
     }

@@ -24,13 +24,13 @@ use super::channel::{Channel, Message};
 use super::cycle::{Cycle, Hooks, LoadFailed, Prepared, Start, Stop};
 use super::daemon::{self, Launch};
 use super::errorlog::ErrorLog;
-use super::reload::{self, Order};
+use super::reload::{self, Order, log_note};
 use super::signal::{self, Action};
 use super::sys;
 use super::threads::Generation;
 use crate::base::errno::Errno;
 use crate::base::log::{self, Level, emit};
-use crate::net::listen::{Bound, unlink_unix};
+use crate::net::listen::{BindPlan, Bound, bind_all, unlink_unix};
 
 /// What the control loop reacts to.
 pub(super) enum Event {
@@ -58,7 +58,8 @@ pub(super) struct Job {
     pub(super) start: Start,
     pub(super) hooks: Hooks,
     pub(super) cycle: Arc<Cycle>,
-    pub(super) bound: Vec<Bound>,
+    /// Sockets the master has opened.
+    pub(super) have: Vec<Bound>,
     /// Worker 0, prepared on this thread; None: every worker gets a thread.
     pub(super) first: Option<Prepared>,
     /// The way to the master, when there is one.
@@ -82,12 +83,15 @@ pub(super) fn serve(job: Job, mut launch: Launch) -> i32 {
             emit(Level::Emerg, format_args!("sigaction() failed {}", Errno(&e)));
             return 1;
         }
+        sys::unblock_signals();
+        let plan = BindPlan { have: &job.have, workers: job.cycle.workers(), testing: false };
+        let Ok(bound) = bind_all(&job.cycle.listens, &plan, &mut log_note) else { return 1 };
         let pid_path = job.cycle.pid_path();
         if alone && let Err(text) = daemon::write_pid(&pid_path) {
             emit(Level::Emerg, format_args!("{text}"));
             return 1;
         }
-        let code = start_and_control(job, &events, inbox, &mut launch).await;
+        let code = start_and_control(job, bound, &events, inbox, &mut launch).await;
         if alone {
             daemon::remove_pid(&pid_path);
         }
@@ -97,11 +101,12 @@ pub(super) fn serve(job: Job, mut launch: Launch) -> i32 {
 
 async fn start_and_control(
     job: Job,
+    bound: Vec<Bound>,
     events: &UnboundedSender<Event>,
     inbox: UnboundedReceiver<Event>,
     launch: &mut Launch,
 ) -> i32 {
-    let Job { start, hooks, cycle, bound, first, channel } = job;
+    let Job { start, hooks, cycle, have: _, first, channel } = job;
     let alone = channel.is_none();
     let current = match Generation::start(cycle, bound, hooks, first.iter().len(), events) {
         Ok(generation) => generation,
