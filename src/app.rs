@@ -97,6 +97,9 @@ const ROWS: &[&[Row]] = &[
     http::echo::conf::ROWS,
     http::balancer::ROWS,
     http::proxy::conf::ROWS,
+    http::index::ROWS,
+    http::try_files::ROWS,
+    http::access_log::conf::ROWS,
 ];
 
 fn table() -> Table {
@@ -110,6 +113,15 @@ const HANDLERS: &[&[http::Registered]] = &[
     &lua::phases::HANDLERS,
     http::access_log::HANDLERS,
 ];
+    http::try_files::HANDLERS,
+    http::index::HANDLERS,
+    http::static_files::HANDLERS,
+    http::access_log::HANDLERS,
+];
+
+/// What features add to a finished `http` block.
+const FINISHERS: &[fn(&mut conf::Builder<'_>) -> Result<(), Diag>] =
+    &[http::access_log::conf::finish];
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER, &lua::phases::FILTER];

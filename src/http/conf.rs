@@ -15,7 +15,7 @@ use crate::conf::{
 
 use super::{
     build::{self, Features, LocationDraft, LocationDrafts, ServerDraft, ServerDrafts},
-    core::{CoreLoc, IfModifiedSince, InFile, Root, ServerTokens},
+    core::{Alias, CoreLoc, IfModifiedSince, InFile, Root, ServerTokens},
     location::{ErrorPage, LocationKind},
     method,
     mime::Types,
@@ -288,7 +288,7 @@ fn set_types(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 fn set_root(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let alias = d.name() == "alias";
     if let Some(known) = &b.part::<CoreLoc>().root {
-        let known = if known.alias { "alias" } else { "root" };
+        let known = if known.alias.is_some() { "alias" } else { "root" };
         if d.name() == known {
             return Err(Diag::emerg(format!("\"{known}\" directive is duplicate")));
         }
@@ -322,6 +322,11 @@ fn set_root(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         text = path.as_os_str().as_bytes().into();
     }
     let path = Template::compile(b, &text)?;
+    let own = b.part::<OwnLocation>();
+    let alias = alias.then(|| match own.regex {
+        true => Alias::Whole,
+        false => Alias::Start(own.name.len()),
+    });
     b.part::<CoreLoc>().root = Some(Root { path, alias });
     Ok(())
 }

@@ -47,6 +47,11 @@ pub const ROWS: &[Row] = &[
     one("open_file_cache_errors", HTTP_LEVELS, flag),
     one("open_file_cache_events", HTTP_LEVELS, flag),
     row("open_log_file_cache", HTTP_LEVELS, args(1, 4), open_log_file_cache),
+    // Temporary files of modules that need none.
+    row("proxy_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
+    row("fastcgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
+    row("uwsgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
+    row("scgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
     // Workarounds for browsers nobody has any more.
     one("msie_refresh", HTTP_LEVELS, flag),
     row("keepalive_disable", HTTP_LEVELS, at_least(1), keepalive_disable),
@@ -158,6 +163,10 @@ fn cache_parameters(
         return Ok(());
     }
     Err(Diag::emerg(format!("\"{name}\" must have {needed} parameter")))
+}
+
+fn temp_path(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    accept(b, d, |_| Ok(()))
 }
 
 fn keepalive_disable(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

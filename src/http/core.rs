@@ -55,7 +55,16 @@ pub struct CoreLoc {
 #[derive(Clone, Debug)]
 pub struct Root {
     pub path: Template,
-    pub alias: bool,
+    pub alias: Option<Alias>,
+}
+
+/// What of the URI an `alias` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// So many bytes at its start: the location's name.
+    Start(usize),
+    /// All of it: the location is a regex.
+    Whole,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,13 +42,19 @@ pub mod echo;
 pub mod files;
 pub mod map;
 pub mod proxy;
+pub mod access_log;
+pub mod echo;
+pub mod files;
+pub mod index;
 pub mod read_head;
 pub mod request_log;
 pub mod resolver;
 pub mod rewrite;
 pub mod server;
+pub mod static_files;
 pub mod tls;
 pub mod tls_conf;
+pub mod try_files;
 pub mod upstream_trace;
 
 pub use self::{

@@ -78,6 +78,26 @@ impl Template {
         text.into()
     }
 
+    /// Appends the text for this request; `show` writes the values of variables.
+    pub fn eval_into(
+        &self,
+        r: &Rc<Request>,
+        out: &mut Vec<u8>,
+        show: impl Fn(&mut Vec<u8>, Option<&[u8]>),
+    ) {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text),
+                _ => show(out, value(r, part).as_deref()),
+            }
+        }
+    }
+
+    /// Whether a condition (`if=$x`) holds: the value is neither empty nor `0`.
+    pub fn is_true(&self, r: &Rc<Request>) -> bool {
+        !matches!(self.eval(r).as_ref(), b"" | b"0")
+    }
+
     /// The text for this request; missing variables are empty.
     pub fn eval(&self, r: &Rc<Request>) -> Bytes {
         match &self.parts[..] {

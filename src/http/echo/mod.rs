@@ -101,10 +101,10 @@ fn advance(r: &Rc<Request>) -> Then {
     }
     let flow = match send(r, Chunk::last()) {
         Then::End(flow) => flow,
-        _ => {
-            r.discard_body();
-            Flow::Done
-        }
+        _ => match r.discard_body() {
+            Ok(()) => Flow::Done,
+            Err(error) => Flow::Status(error.0),
+        },
     };
     finish(r, &progress, flow)
 }
