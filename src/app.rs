@@ -99,7 +99,8 @@ const ROWS: &[&[Row]] = &[
     http::proxy::conf::ROWS,
     http::index::ROWS,
     http::try_files::ROWS,
-    http::access_log::conf::ROWS,
+    http::balancer::ROWS,
+    http::proxy::conf::ROWS,
 ];
 
 fn table() -> Table {
@@ -110,18 +111,12 @@ fn table() -> Table {
 const HANDLERS: &[&[http::Registered]] = &[
     http::rewrite::HANDLERS,
     http::access::HANDLERS,
-    &lua::phases::HANDLERS,
-    http::access_log::HANDLERS,
-];
     http::try_files::HANDLERS,
+    &lua::phases::HANDLERS,
     http::index::HANDLERS,
     http::static_files::HANDLERS,
     http::access_log::HANDLERS,
 ];
-
-/// What features add to a finished `http` block.
-const FINISHERS: &[fn(&mut conf::Builder<'_>) -> Result<(), Diag>] =
-    &[http::access_log::conf::finish];
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER, &lua::phases::FILTER];

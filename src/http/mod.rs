@@ -46,6 +46,8 @@ pub mod access_log;
 pub mod echo;
 pub mod files;
 pub mod index;
+pub mod map;
+pub mod proxy;
 pub mod read_head;
 pub mod request_log;
 pub mod resolver;

@@ -202,12 +202,14 @@ fn rules(server: &Server) -> Rules {
 }
 
 fn line(head: &RequestHead) -> RequestLine {
+    let whole = head.line.whole.range();
     RequestLine {
-        text: head.raw.slice(head.line.whole.range()),
+        // Empty lines before the request line do not belong to it.
+        raw_head: head.raw.slice(whole.start..),
+        line_bytes: head.line.next - whole.start,
+        text: head.raw.slice(whole),
         target: head.raw.slice(head.line.target.range()),
         version: head.line.version,
-        raw_head: head.raw.clone(),
-        line_bytes: head.line.next,
     }
 }
 

@@ -131,7 +131,13 @@ fn go_on<'a>(r: &'a Rc<Request>, mut then: Then) -> LocalBoxFuture<'a, Flow> {
                 Then::End(flow) => return flow,
                 Then::GoOn => return wait_beside(r).await,
                 Then::Sleep(duration) => tokio::time::sleep(duration).await,
-                Then::Await(sub) => super::subrequest::drive(sub).await,
+                Then::Await(sub) => {
+                    if !r.ext::<Progress>().beside.borrow().is_empty() {
+                        // Those beside began earlier.
+                        tokio::task::yield_now().await;
+                    }
+                    super::subrequest::drive(sub).await;
+                }
                 Then::ReadBody => {
                     if let Err(error) = r.read_body().await {
                         return Flow::Status(error.0);

@@ -14,14 +14,17 @@ use crate::{
         redirect,
         request::{Request, SubrequestSpec},
         subrequest,
-        vars::VarSlots,
+        output::Chunk,
+    vars::VarSlots,
     },
 };
+
+use super::Progress;
 
 /// `echo_location uri [args]`
 pub fn location(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
     let target = args.first().cloned().unwrap_or_default();
-    start(r, &target, args.get(1).cloned(), |_| {})
+    start(r, "echo_location", &target, args.get(1).cloned(), |_| {})
 }
 
 /// `echo_subrequest METHOD uri -q args -b body -f file`
@@ -47,7 +50,7 @@ pub fn custom(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
         (None, None) => None,
     };
     let method = Method::parse(method.clone());
-    start(r, target, query, |spec| {
+    start(r, "echo_subrequest", target, query, |spec| {
         spec.method = method;
         if let Some(body) = body {
             spec.headers.remove(b"Content-Length");
@@ -59,14 +62,23 @@ pub fn custom(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
 
 fn start(
     r: &Rc<Request>,
+    directive: &str,
     target: &Bytes,
     query: Option<Bytes>,
     shape: impl FnOnce(&mut SubrequestSpec),
 ) -> Result<Rc<Request>, Flow> {
-    let (uri, own_query) = redirect::parse_given(target).ok_or(Flow::Close)?;
+    let Some((uri, own_query)) = redirect::parse_given(target) else {
+        let target = BStr::new(target);
+        r.log(Level::Debug, format_args!("{directive} sees unsafe uri: \"{target}\""));
+        return Err(Flow::Close);
+    };
     let query = query.or(own_query);
     if !super::send_head(r)? {
         return Err(Flow::Done);
+    }
+    if !r.ext::<Progress>().before_sent.get() {
+        // `echo_before_body` speaks before the subrequest does.
+        r.output(Chunk::default()).map_err(|error| error.flow())?;
     }
     let mut spec = SubrequestSpec {
         method: Method::get(),
