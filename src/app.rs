@@ -99,8 +99,6 @@ const ROWS: &[&[Row]] = &[
     http::proxy::conf::ROWS,
     http::index::ROWS,
     http::try_files::ROWS,
-    http::balancer::ROWS,
-    http::proxy::conf::ROWS,
 ];
 
 fn table() -> Table {
@@ -119,7 +117,11 @@ const HANDLERS: &[&[http::Registered]] = &[
 ];
 
 /// Header and body filters, first to last on the way out.
-const FILTERS: &[&dyn http::Filter] = &[&http::echo::FILTER, &lua::phases::FILTER];
+const FILTERS: &[&dyn http::Filter] = &[
+    &lua::phases::FILTER,
+    &http::echo::FILTER,
+    // Those of nginx itself come last.
+];
 
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] =

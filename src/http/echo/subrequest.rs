@@ -10,12 +10,12 @@ use crate::{
     http::{
         body::Body,
         method::Method,
+        output::Chunk,
         phase::Flow,
         redirect,
         request::{Request, SubrequestSpec},
         subrequest,
-        output::Chunk,
-    vars::VarSlots,
+        vars::VarSlots,
     },
 };
 
