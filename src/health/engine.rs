@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bstr::{BStr, BString};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::{LocalSet, spawn_local};
 
 use super::checker::{Checker, Order, Setting};
 use super::core::Core;
@@ -192,13 +194,8 @@ pub fn engine() -> io::Result<Arc<Engine>> {
     let engine = Arc::new(Engine { tasks, checks: Mutex::default(), dirty });
     if ENGINE.set(engine.clone()).is_ok() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keeping = keep_states(engine.clone());
-        let serving = serve(engine.clone(), receiver);
-        let body = move || {
-            let all = LocalSet::new();
-            all.spawn_local(keeping);
-            all.block_on(&runtime, serving);
-        };
+        let served = engine.clone();
+        let body = move || runtime.block_on(serve(served, receiver));
         std::thread::Builder::new().name("health".into()).spawn(body)?;
     }
     Ok(ENGINE.get().cloned().unwrap_or(engine))
@@ -268,11 +265,19 @@ async fn keep_states(engine: Arc<Engine>) {
     }
 }
 
+/// Runs all checks as parts of one future. Not as tasks of their own: a lease may be dropped by the
+/// last destructor of a thread, where waking such a task is no longer possible.
 async fn serve(engine: Arc<Engine>, mut tasks: UnboundedReceiver<Task>) {
-    while let Some(task) = tasks.recv().await {
-        match task {
-            Task::Start { checker, orders } => drop(spawn_local(checker.run(orders))),
-            Task::Reap(id) => drop(spawn_local(reap(engine.clone(), id))),
+    let mut running: FuturesUnordered<LocalBoxFuture<'static, ()>> = FuturesUnordered::new();
+    running.push(Box::pin(keep_states(engine.clone())));
+    loop {
+        tokio::select! {
+            task = tasks.recv() => match task {
+                Some(Task::Start { checker, orders }) => running.push(Box::pin(checker.run(orders))),
+                Some(Task::Reap(id)) => running.push(Box::pin(reap(engine.clone(), id))),
+                None => break,
+            },
+            Some(()) = running.next() => {}
         }
     }
 }
