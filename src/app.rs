@@ -99,6 +99,7 @@ const ROWS: &[&[Row]] = &[
     http::proxy::conf::ROWS,
     http::index::ROWS,
     http::try_files::ROWS,
+    http::proxy::secure::ROWS,
 ];
 
 fn table() -> Table {

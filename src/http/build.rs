@@ -4,13 +4,13 @@
 //!  http { server { location … } }  ─ rows ─▶ drafts (Scope each) ─ inherit ─▶ HttpConf
 //! ```
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, path::PathBuf, sync::Arc};
 
 use bstr::BString;
 use bytes::Bytes;
 
 use crate::{
-    conf::{Builder, Diag, Part, Scope},
+    conf::{Builder, Diag, Dirs, Part, Scope},
     net::{addr::Addr, listen::ListenSpec},
     process::errorlog::ErrorLog,
 };
@@ -19,6 +19,7 @@ use super::{
     location::{Location, LocationKind, LocationTree, Server, ServerName},
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
+    proxy,
     server_conf::ServerCore,
     tls::HandshakeHook,
     tls_conf,
@@ -119,7 +120,10 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
     let defaults = Scope::new();
     let drafts = std::mem::take(&mut scope.part_mut::<ServerDrafts>().0);
     scope.inherit(&defaults);
-    let compiler = Compiler { handlers: &handlers, filters: &filters };
+    let complaints = RefCell::default();
+    let dirs = b.dirs().clone();
+    let compiler =
+        Compiler { handlers: &handlers, filters: &filters, dirs: &dirs, complaints: &complaints };
     let mut servers = Vec::new();
     for draft in drafts {
         match compiler.server(draft, &scope) {
@@ -127,6 +131,7 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
             Err(diag) => b.report(diag),
         }
     }
+    complaints.take().into_iter().for_each(|diag| b.report(diag));
     let addresses = addresses(b, &servers)?;
     let vars = std::mem::take(b.main::<VarTable>());
     let servers = servers.into_iter().map(|(server, _)| server).collect();
@@ -139,6 +144,9 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
 struct Compiler<'a> {
     handlers: &'a Handlers,
     filters: &'a Filters,
+    dirs: &'a Dirs,
+    /// What is wrong with the locations.
+    complaints: &'a RefCell<Vec<Diag>>,
 }
 
 impl Compiler<'_> {
@@ -184,7 +192,13 @@ impl Compiler<'_> {
     ) -> Arc<Location> {
         let mut child = |drafts: LocationDraft| self.child(drafts, &draft.scope, named);
         let conditional = inner.conditional.into_iter().map(&mut child).collect();
-        let limit_except = inner.limit_except.map(|(methods, draft)| (methods, child(draft)));
+        let limit_except = inner.limit_except.map(|(methods, mut except)| {
+            // The target of a proxy_pass is in force there too.
+            let around = draft.scope.part::<Content>().0.filter(|handler| handler.adds_slash());
+            let own = &mut except.scope.part_mut::<Content>().0;
+            *own = own.or(around);
+            (methods, child(except))
+        });
         let mut children = LocationTree::default();
         for location in inner.locations {
             let location = child(location);
@@ -224,6 +238,9 @@ impl Compiler<'_> {
         named: &mut HashMap<Bytes, Arc<Location>>,
     ) -> Arc<Location> {
         draft.scope.inherit(parent);
+        if let Err(diag) = proxy::secure::settle(&mut draft.scope, self.dirs) {
+            self.complaints.borrow_mut().push(diag);
+        }
         let inner = std::mem::take(draft.scope.part_mut::<LocationDrafts>());
         self.location(draft, inner, named)
     }

@@ -14,7 +14,7 @@ mod passage;
 mod relay;
 mod respond;
 mod rewrite;
-mod secure;
+pub mod secure;
 mod settings;
 mod target;
 mod tunnel;

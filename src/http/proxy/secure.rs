@@ -1,28 +1,273 @@
 //! TLS to upstreams: the `proxy_ssl_*` settings and the handshake.
+//!
+//! ```text
+//!  rows ─▶ SecureConf ─ inherit ─ settle (files are read) ─▶ ClientTls ─ handshake ─▶ Stream
+//! ```
 
-use bstr::BString;
+use std::{path::PathBuf, sync::Arc};
 
-use crate::{conf::inherit, net::stream::Stream};
+use bstr::{BStr, BString, ByteSlice};
+use bytes::Bytes;
 
-use super::{fault::Fault, passage::Passage};
+use crate::{
+    base::log::Level,
+    conf::{
+        Builder, Diag, Directive, Dirs, Scope, inherit,
+        row::{HTTP_LEVELS, Row, args, at_least, flag, row, take},
+    },
+    http::template::Template,
+    net::{
+        addr,
+        stream::Stream,
+        tls::{self, ClientSpec, ClientTls, LoadError, Protocols, Suites},
+    },
+};
+
+use super::{
+    fault::Fault,
+    passage::Passage,
+    settings::{Pass, Proxy},
+};
 
 /// `proxy_ssl_*`
 #[derive(Default)]
 pub struct SecureConf {
-    pub verify: Option<bool>,
+    verify: Option<bool>,
+    verify_depth: Option<u64>,
+    server_name: Option<bool>,
+    name: Option<Template>,
+    trusted_certificate: Option<PathBuf>,
+    crl: Option<PathBuf>,
+    certificate: Option<Template>,
+    certificate_key: Option<Template>,
+    protocols: Option<Protocols>,
+    ciphers: Option<BString>,
+    session_reuse: Option<bool>,
+    /// Paths of certificates start here.
+    dir: Option<Arc<PathBuf>>,
+    tls: Option<ClientTls>,
 }
+
+/// A row whose argument goes into a slot of [`SecureConf`].
+macro_rules! slot {
+    ($name:literal, $reader:ident, $field:ident) => {
+        row($name, HTTP_LEVELS, take(1), |b, d| d.$reader(&mut conf(b).$field))
+    };
+}
+
+pub const ROWS: &[Row] = &[
+    slot!("proxy_ssl_verify", flag_slot, verify),
+    slot!("proxy_ssl_verify_depth", number_slot, verify_depth),
+    slot!("proxy_ssl_server_name", flag_slot, server_name),
+    slot!("proxy_ssl_ciphers", str_slot, ciphers),
+    slot!("proxy_ssl_session_reuse", flag_slot, session_reuse),
+    row("proxy_ssl_name", HTTP_LEVELS, take(1), |b, d| template(b, d, |c| &mut c.name)),
+    row("proxy_ssl_certificate", HTTP_LEVELS, take(1), |b, d| {
+        template(b, d, |conf| &mut conf.certificate)
+    }),
+    row("proxy_ssl_certificate_key", HTTP_LEVELS, take(1), |b, d| {
+        template(b, d, |conf| &mut conf.certificate_key)
+    }),
+    row("proxy_ssl_trusted_certificate", HTTP_LEVELS, take(1), |b, d| {
+        let path = b.conf_path(d.arg(1));
+        d.once(&mut conf(b).trusted_certificate, |_| Ok(path))
+    }),
+    row("proxy_ssl_crl", HTTP_LEVELS, take(1), |b, d| {
+        let path = b.conf_path(d.arg(1));
+        d.once(&mut conf(b).crl, |_| Ok(path))
+    }),
+    row("proxy_ssl_protocols", HTTP_LEVELS, at_least(1), |b, d| {
+        d.once(&mut conf(b).protocols, |d| {
+            for index in 1..=d.arg_count() {
+                let word = [d.arg(index).as_bytes()];
+                Protocols::from_words(word).ok_or_else(|| d.bad_value(index))?;
+            }
+            let words = d.args().iter().map(|word| word.text.as_bytes());
+            Ok(Protocols::from_words(words).unwrap_or_default())
+        })
+    }),
+    row("proxy_ssl_password_file", HTTP_LEVELS, take(1), |_, _| Ok(())),
+    row("proxy_ssl_certificate_cache", HTTP_LEVELS, args(1, 3), |_, _| Ok(())),
+    row("proxy_ssl_conf_command", HTTP_LEVELS, take(2), |b, d| {
+        b.warn(format!("\"proxy_ssl_conf_command {}\" is ignored", d.arg(1)));
+        Ok(())
+    }),
+    flag("proxy_ssl_early_data", HTTP_LEVELS, |_, d| d.flag(1).map(drop)),
+];
 
 impl SecureConf {
     pub fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent: verify);
+        if !self.has_own_settings() {
+            self.tls.clone_from(&parent.tls);
+        }
+        inherit!(self, parent: verify, verify_depth, server_name, name, trusted_certificate, crl,
+            certificate, certificate_key, protocols, ciphers, session_reuse, dir);
+    }
+
+    /// Whether this block says something the handshake's settings depend on.
+    fn has_own_settings(&self) -> bool {
+        self.verify.is_some()
+            || self.verify_depth.is_some()
+            || self.trusted_certificate.is_some()
+            || self.crl.is_some()
+            || self.certificate.is_some()
+            || self.certificate_key.is_some()
+            || self.protocols.is_some()
+            || self.ciphers.is_some()
+            || self.session_reuse.is_some()
+    }
+
+    /// Certificate and key, when they are set.
+    fn own_certificate(&self) -> Option<(&Template, &Template)> {
+        let certificate = self.certificate.as_ref().filter(|c| !c.text.is_empty())?;
+        Some((certificate, self.certificate_key.as_ref()?))
+    }
+
+    fn spec(&self) -> Result<ClientSpec, Failure> {
+        let verifies = self.verify.unwrap_or(false);
+        if verifies && self.trusted_certificate.is_none() {
+            return Err("no proxy_ssl_trusted_certificate for proxy_ssl_verify".into());
+        }
+        if let Some(certificate) = self.certificate.as_ref().filter(|c| !c.text.is_empty())
+            && self.certificate_key.is_none()
+        {
+            let name = BStr::new(&certificate.text);
+            let text = "no \"proxy_ssl_certificate_key\" is defined for certificate";
+            return Err(format!("{text} \"{name}\"").into());
+        }
+        let suites = match &self.ciphers {
+            None => Suites::default(),
+            Some(list) => Suites::parse(&list.to_str_lossy())
+                .ok_or_else(|| LoadError::Ciphers(list.to_string()).to_string())?,
+        };
+        let certificate = self.own_certificate().filter(|(cert, key)| {
+            // With variables in them they are read at each handshake.
+            cert.is_constant() && key.is_constant()
+        });
+        Ok(ClientSpec {
+            protocols: self.protocols.unwrap_or_default(),
+            suites,
+            trusted: self.trusted_certificate.clone().filter(|_| verifies),
+            crl: self.crl.clone().filter(|_| verifies),
+            depth: self.verify_depth.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            certificate: certificate
+                .map(|(cert, key)| (self.path(&cert.text), self.path(&key.text))),
+            alpn: Vec::new(),
+            no_session_reuse: !self.session_reuse.unwrap_or(true),
+        })
+    }
+
+    fn path(&self, name: &[u8]) -> PathBuf {
+        let name = name.to_path_lossy();
+        self.dir.as_ref().map_or_else(|| name.to_path_buf(), |dir| dir.join(&name))
     }
 }
 
-/// Performs the handshake over a fresh connection.
-pub async fn handshake(
-    _p: &Passage<'_>,
-    _stream: Stream,
-    _host: Option<BString>,
-) -> Result<Stream, Fault> {
-    Err(Fault::Tls("https is not ready".into()))
+/// Reads the files of a merged location that passes to `https`. Complaints have no place, as in
+/// nginx.
+pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
+    let passes = match scope.find::<Proxy>().and_then(|conf| conf.pass.as_ref()) {
+        None => false,
+        Some(Pass::Fixed(fixed)) => fixed.origin.tls,
+        Some(Pass::Variable(_)) => true,
+    };
+    if !passes || scope.part::<Proxy>().secure.tls.is_some() {
+        return Ok(());
+    }
+    let conf = &mut scope.part_mut::<Proxy>().secure;
+    conf.dir.get_or_insert_with(|| Arc::new(dirs.conf.clone()));
+    let nowhere = |text: Failure| Diag::emerg(text.into_owned()).nowhere();
+    let spec = conf.spec().map_err(nowhere)?;
+    let tls = ClientTls::build(&spec).map_err(|e| nowhere(e.to_string().into()))?;
+    conf.tls = Some(tls);
+    Ok(())
 }
+
+/// Performs the handshake over a fresh connection. `host` is a name chosen by a balancer.
+pub async fn handshake(
+    p: &Passage<'_>,
+    stream: Stream,
+    host: Option<BString>,
+) -> Result<Stream, Fault> {
+    let conf = &p.conf().secure;
+    let settled = conf.tls.clone().ok_or_else(|| Fault::Tls("SSL context is missing".into()))?;
+    let tls = with_certificate(p, &settled)?;
+    let name = name(p, host);
+    let text = name.to_str().ok();
+    let sends_name = conf.server_name.unwrap_or(false) && addr::parse_ip(name.as_bstr()).is_none();
+    let Stream::Plain(socket) = stream else {
+        return Err(Fault::Tls("the connection is secured already".into()));
+    };
+    let sni = text.filter(|text| sends_name && !text.is_empty() && !text.starts_with('['));
+    let connected = tls::connect(socket, &tls, sni).await;
+    let connected = connected.map_err(|e| Fault::Tls(e.to_string()))?;
+    if conf.verify.unwrap_or(false) {
+        match connected.verify(text) {
+            Ok(()) => {}
+            Err(e) if e.is_name() => {
+                let name = name.as_bstr();
+                let text = format!("upstream SSL certificate does not match \"{name}\"");
+                return Err(Fault::Tls(text));
+            }
+            Err(e) => {
+                let (code, why) = (e.code, e.text);
+                let text = format!("upstream SSL certificate verify error: ({code}:{why})");
+                return Err(Fault::Tls(text));
+            }
+        }
+    }
+    Ok(connected.stream)
+}
+
+/// The settings with the certificate that variables name for this request.
+fn with_certificate(p: &Passage<'_>, tls: &ClientTls) -> Result<ClientTls, Fault> {
+    let conf = &p.conf().secure;
+    let Some((certificate, key)) = conf.own_certificate() else { return Ok(tls.clone()) };
+    if certificate.is_constant() && key.is_constant() {
+        return Ok(tls.clone());
+    }
+    let (certificate, key) = (certificate.eval(p.r), key.eval(p.r));
+    if certificate.is_empty() {
+        return Ok(tls.clone());
+    }
+    let load = || {
+        let certs = tls::load_certs(&conf.path(&certificate))?;
+        tls.with_certificate(certs, &tls::load_key(&conf.path(&key))?)
+    };
+    load().map_err(|e| {
+        p.r.log(Level::Error, format_args!("{e} while SSL handshaking to upstream"));
+        Fault::Tls("no certificate to show".into())
+    })
+}
+
+/// The name to ask for and to check, without a port.
+fn name(p: &Passage<'_>, host: Option<BString>) -> Bytes {
+    let name = match (host, &p.conf().secure.name) {
+        (Some(host), _) => Bytes::from(Vec::from(host)),
+        (None, Some(name)) => name.eval(p.r),
+        (None, None) => Bytes::copy_from_slice(p.target.group.host()),
+    };
+    let after = match name.first() {
+        Some(b'[') => memchr::memchr(b']', &name).unwrap_or(0),
+        _ => 0,
+    };
+    match memchr::memchr(b':', &name[after..]) {
+        Some(colon) => name.slice(..after + colon),
+        None => name,
+    }
+}
+
+fn conf<'b>(b: &'b mut Builder<'_>) -> &'b mut SecureConf {
+    &mut b.part::<Proxy>().secure
+}
+
+fn template(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    slot: fn(&mut SecureConf) -> &mut Option<Template>,
+) -> Result<(), Diag> {
+    let value = Template::compile(b, d.arg(1))?;
+    d.once(slot(conf(b)), |_| Ok(value))
+}
+
+type Failure = std::borrow::Cow<'static, str>;

@@ -77,8 +77,6 @@ pub struct Origin {
     pub host: Bytes,
     /// `$proxy_port`; empty for a unix socket.
     pub port: Bytes,
-    /// The name without a port, for `proxy_ssl_name`'s default.
-    pub name: Bytes,
 }
 
 impl Part for Proxy {
@@ -118,13 +116,11 @@ accessors! {
     intercept_errors: bool = false;
     pass_request_headers: bool = true;
     pass_request_body: bool = true;
-    pass_trailers: bool = false;
     socket_keepalive: bool = false;
     connect_timeout_ms: u64 = 60_000;
     send_timeout_ms: u64 = 60_000;
     read_timeout_ms: u64 = 60_000;
     buffer_size: usize = 4096;
-    buffers: (u64, usize) = (8, 4096);
     next_upstream: u32 = next::ERROR | next::TIMEOUT;
     next_upstream_tries: u64 = 0;
     next_upstream_timeout_ms: u64 = 0;

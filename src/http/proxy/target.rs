@@ -76,15 +76,15 @@ pub fn origin(url: &Url, tls: bool) -> Origin {
     let usual = if tls { 443 } else { 80 };
     if url.is_unix() {
         let localhost = Bytes::from_static(b"localhost");
-        return Origin { tls, host: localhost.clone(), port: Bytes::new(), name: localhost };
+        return Origin { tls, host: localhost, port: Bytes::new() };
     }
     let name = Bytes::copy_from_slice(&url.host);
     if url.no_port || url.port == usual {
         let port = Bytes::from_static(if tls { b"443" } else { b"80" });
-        return Origin { tls, host: name.clone(), port, name };
+        return Origin { tls, host: name, port };
     }
     let host = [&url.host[..], b":", &url.port_text].concat().into();
-    Origin { tls, host, port: Bytes::copy_from_slice(&url.port_text), name }
+    Origin { tls, host, port: Bytes::copy_from_slice(&url.port_text) }
 }
 
 /// The local address of `proxy_bind`: an IP address, perhaps with a port.
