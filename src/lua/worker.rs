@@ -77,6 +77,15 @@ impl LuaWorker {
         if let Some(script) = &main.exit_worker {
             self.run(script, Phase::ExitWorker, "exit_worker_by_lua");
         }
+        self.retire();
+    }
+
+    /// Lets go of the VM while the thread still stands: its finalizers use other thread locals,
+    /// which may be gone when this one's turn comes.
+    fn retire(&self) {
+        let last = WORKER
+            .with_borrow_mut(|worker| worker.take_if(|worker| Rc::ptr_eq(&worker.vm, &self.vm)));
+        drop(last);
     }
 
     fn run(&self, script: &Script, phase: Phase, what: &str) {
