@@ -18,6 +18,7 @@ mod fuzz_conf;
 mod fuzz_http1;
 mod fuzz_http_req;
 mod harness;
+mod health_life;
 mod health_table;
 mod health_timelines;
 mod process;
@@ -37,6 +38,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("fuzz", fuzz_conf::cases),
     ("conf", conf_cases::cases),
     ("health timelines", health_timelines::cases),
+    ("health life", health_life::cases),
     ("health simulation", sim_health::cases),
     ("upstream simulation", sim_upstream::cases),
     ("http_req fuzz", fuzz_http_req::cases),

@@ -82,7 +82,10 @@ impl Checker {
         let core = Core::new(&spec, targets, |i| begins_up(&peers[i], bit), now_ms);
         let core = Arc::new(Mutex::new(core));
         let first_round = Vec::new();
-        Self { spec, core, bit, mirror, setting, peers, snapshot, first_round, dirty }
+        let checker =
+            Self { spec, core, bit, mirror, setting, peers, snapshot, first_round, dirty };
+        checker.hold_down();
+        checker
     }
 
     /// Goes on with what an earlier process knew of the peers.
@@ -95,6 +98,7 @@ impl Checker {
                 peer.restore(machine);
             }
         });
+        self.hold_down();
         let Some(mut mirror) = self.mirror.take() else { return };
         for watch in self.lock().watches() {
             mirror.rewrite(watch, watch.is_down(), &self.voice());
@@ -154,13 +158,17 @@ impl Checker {
         self.peers.iter().for_each(|p| p.forget(self.bit));
     }
 
-    fn begin(&mut self) {
+    fn begin(&self) {
         if let ProbeSpec::Http(http) = &self.spec.probe {
             for complaint in http_req::complaints(&http.request) {
                 let name = &self.spec.upstream;
                 self.voice().warn(&format!("http_req of upstream \"{name}\" {complaint}"));
             }
         }
+    }
+
+    /// Shows traffic the peers this check knows to be down.
+    fn hold_down(&self) {
         for (peer, watch) in self.peers.iter().zip(self.lock().watches()) {
             if watch.is_down() {
                 peer.hold(self.bit, true);
@@ -270,13 +278,9 @@ impl Checker {
                 old.forget(self.bit);
             }
         }
-        for (peer, watch) in peers.iter().zip(core.watches()) {
-            if watch.is_down() {
-                peer.hold(self.bit, true);
-            }
-        }
         drop(core);
         (self.peers, self.snapshot) = (peers, snapshot);
+        self.hold_down();
         if moved {
             self.move_keys(&before);
         }
