@@ -1,4 +1,4 @@
-//! Error log lines of a request, with nginx's tail.
+//! Error log lines of a request, with nginx's tail. Debug lines have none, as in nginx.
 
 use std::fmt;
 
@@ -11,7 +11,9 @@ use super::request::Request;
 /// Writes `text, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
 pub fn write(r: &Request, level: Level, text: fmt::Arguments<'_>) {
     let log = r.location().log();
-    if log.enabled(level) {
+    if level == Level::Debug {
+        log.write(level, Some(r.conn.number), text);
+    } else if log.enabled(level) {
         log.write(level, Some(r.conn.number), format_args!("{text}{}", Tail(r)));
     }
 }

@@ -54,8 +54,12 @@ impl Ctx {
     pub fn log(&self, level: Level, text: &str) {
         match &self.request {
             Some(r) => r.log(level, format_args!("{text}")),
+            // nginx has no words behind debug lines, and none while it reads its configuration.
+            None if level == Level::Debug || self.phase == Phase::Init => {
+                log::emit(level, format_args!("{text}"));
+            }
             None => {
-                log::emit(level, format_args!("{text}, context: {}", self.phase.context_name()))
+                log::emit(level, format_args!("{text}, context: {}", self.phase.context_name()));
             }
         }
     }

@@ -115,7 +115,10 @@ impl Seat {
                 return;
             }
         };
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_unpark(crate::base::clock::update)
+            .build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(e) => {

@@ -68,7 +68,11 @@ pub(super) struct Job {
 
 /// Serves until told to stop; returns the exit code.
 pub(super) fn serve(job: Job, mut launch: Launch) -> i32 {
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(crate::base::clock::update)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             emit(Level::Emerg, format_args!("event loop failed {}", Errno(&e)));
