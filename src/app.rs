@@ -98,6 +98,8 @@ const ROWS: &[&[Row]] = &[
     http::balancer::ROWS,
     http::proxy::conf::ROWS,
     http::index::ROWS,
+    http::headers_more::conf::ROWS,
+    http::set_misc::ROWS,
     http::try_files::ROWS,
     http::proxy::secure::ROWS,
 ];
@@ -112,6 +114,7 @@ const HANDLERS: &[&[http::Registered]] = &[
     http::access::HANDLERS,
     http::try_files::HANDLERS,
     &lua::phases::HANDLERS,
+    http::headers_more::HANDLERS,
     http::index::HANDLERS,
     http::static_files::HANDLERS,
     http::access_log::HANDLERS,
@@ -119,6 +122,7 @@ const HANDLERS: &[&[http::Registered]] = &[
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[
+    &http::headers_more::FILTER,
     &lua::phases::FILTER,
     &http::echo::FILTER,
     // Those of nginx itself come last.

@@ -124,11 +124,11 @@ fn status_line(out: &HeadersOut, text: &mut BytesMut) {
 }
 
 fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
-    if !out.list.contains(b"Server") {
+    if !out.hides_server && !out.list.contains(b"Server") {
         let server = r.with_location(|location| location.core().server_line());
         text.put_slice(server.as_bytes());
     }
-    if !out.list.contains(b"Date") {
+    if !out.hides_date && !out.list.contains(b"Date") {
         date_line(text);
     }
     if let Some(kind) = out.content_type_line() {

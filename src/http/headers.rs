@@ -130,6 +130,9 @@ pub struct HeadersOut {
     pub last_modified: Option<i64>,
     pub list: Headers,
     pub trailers: Headers,
+    /// Cleared by a script: the usual `Server` and `Date` lines are not sent.
+    pub hides_server: bool,
+    pub hides_date: bool,
     /// `Location` is sent as it is: scripts and upstreams that set a path mean a path.
     pub location_as_is: bool,
     /// `add_header` and the range filter must not treat this as a static answer.
@@ -149,6 +152,39 @@ impl HeadersOut {
         for name in [&b"Content-Length"[..], b"Accept-Ranges", b"Last-Modified", b"ETag"] {
             self.list.remove(name);
         }
+    }
+
+    /// Sets a line by its name; those that are fields of the response are set there.
+    pub fn set_line(&mut self, name: Bytes, value: Bytes) {
+        match &name.to_ascii_lowercase()[..] {
+            b"content-type" => self.set_content_type(value),
+            b"content-length" => {
+                let text = std::str::from_utf8(&value);
+                self.content_length = text.ok().and_then(|text| text.parse().ok());
+            }
+            b"last-modified" => {
+                self.last_modified = None;
+                self.list.set(name, value);
+            }
+            lower => {
+                self.location_as_is |= lower == b"location";
+                self.list.set(name, value);
+            }
+        }
+    }
+
+    /// Drops the lines of that name; those nginx writes by itself are then not written.
+    pub fn drop_line(&mut self, name: &[u8]) {
+        match &name.to_ascii_lowercase()[..] {
+            b"content-type" => (self.content_type, self.charset) = (None, None),
+            b"content-length" => self.content_length = None,
+            b"last-modified" => self.last_modified = None,
+            b"accept-ranges" => self.accept_ranges = false,
+            b"server" => self.hides_server = true,
+            b"date" => self.hides_date = true,
+            _ => {}
+        }
+        self.list.remove(name);
     }
 
     /// Takes over a whole `Content-Type` line. A charset written in another way than we would

@@ -204,16 +204,24 @@ fn run(r: &Rc<Request>, progress: &Progress, location: &Location, command: &Comm
         {
             Then::ReadBody
         }
-        What::Location => subrequest::location(r, &args).map_or_else(Then::End, Then::Await),
-        What::Subrequest => subrequest::custom(r, &args).map_or_else(Then::End, Then::Await),
-        What::LocationAsync => beside(progress, subrequest::location(r, &args)),
-        What::SubrequestAsync => beside(progress, subrequest::custom(r, &args)),
+        What::Location => wait_for(subrequest::location(r, "echo_location", &args)),
+        What::Subrequest => wait_for(subrequest::custom(r, "echo_subrequest", &args)),
+        What::LocationAsync => {
+            beside(progress, subrequest::location(r, "echo_location_async", &args))
+        }
+        What::SubrequestAsync => {
+            beside(progress, subrequest::custom(r, "echo_subrequest_async", &args))
+        }
     }
 }
 
 /// Subrequests share the body, so it has to be there first.
 fn needs_body(r: &Rc<Request>) -> bool {
     !r.is_subrequest() && !r.body.is_read() && !r.body.is_discarded()
+}
+
+fn wait_for(sub: Result<Rc<Request>, Flow>) -> Then {
+    sub.map_or_else(Then::End, Then::Await)
 }
 
 fn beside(progress: &Progress, sub: Result<Rc<Request>, Flow>) -> Then {

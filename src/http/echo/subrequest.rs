@@ -22,13 +22,13 @@ use crate::{
 use super::Progress;
 
 /// `echo_location uri [args]`
-pub fn location(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
+pub fn location(r: &Rc<Request>, name: &str, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
     let target = args.first().cloned().unwrap_or_default();
-    start(r, "echo_location", &target, args.get(1).cloned(), |_| {})
+    start(r, name, &target, args.get(1).cloned(), |_| {})
 }
 
 /// `echo_subrequest METHOD uri -q args -b body -f file`
-pub fn custom(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
+pub fn custom(r: &Rc<Request>, name: &str, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
     let [method, target, options @ ..] = args else { return Err(Flow::Close) };
     let (mut query, mut body, mut file) = (None, None, None);
     for pair in options.chunks(2) {
@@ -50,7 +50,7 @@ pub fn custom(r: &Rc<Request>, args: &[Bytes]) -> Result<Rc<Request>, Flow> {
         (None, None) => None,
     };
     let method = Method::parse(method.clone());
-    start(r, "echo_subrequest", target, query, |spec| {
+    start(r, name, target, query, |spec| {
         spec.method = method;
         if let Some(body) = body {
             spec.headers.remove(b"Content-Length");

@@ -129,7 +129,7 @@ pub fn put(out: &mut HeadersOut, name: Bytes, mut values: Vec<Bytes>, replaces: 
             if replaces && ONE_VALUE.contains(&lower) {
                 match values.pop() {
                     Some(value) => out.list.set(name, value),
-                    None => _ = out.list.remove(&name),
+                    None => out.drop_line(&name),
                 }
                 return;
             }
@@ -138,7 +138,7 @@ pub fn put(out: &mut HeadersOut, name: Bytes, mut values: Vec<Bytes>, replaces: 
                 return;
             }
             if replaces {
-                out.list.remove(&name);
+                out.drop_line(&name);
             }
             values.into_iter().for_each(|value| out.list.add(name.clone(), value));
         }
