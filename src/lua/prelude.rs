@@ -73,6 +73,7 @@ const FILES: &[(&str, &str)] = files!(
     "29_table"
     "30_consts"
     "31_worker_thread"
+    "32_pipe"
     "40_socket_tcp"
     "41_socket_udp"
     "70_upstream"

@@ -278,3 +278,36 @@ fn a_worker_may_make_so_many_thread_vms() {
         "false no available Lua vm true true xx true 1",
     );
 }
+
+#[test]
+fn children_are_written_to_read_and_waited_for() {
+    prints(
+        "local pipe = require 'ngx.pipe'
+         local p = pipe.spawn({ 'cat' }) out(p:write('one\\r\\ntwo\\nthree')) p:shutdown('stdin')
+         out(p:stdout_read_line()) out(p:stdout_read_bytes(2)) out(p:stdout_read_any(9))
+         out(p:stdout_read_all()) out(p:stdout_read_line()) out(p:wait()) out(p:wait())
+         out(p:stdout_read_all())
+         local q = pipe.spawn('echo $A >&2; exit 3', { environ = { 'A=b' } })
+         out(q:stderr_read_line()) out(q:wait()) out(q:kill(9))
+         local s = pipe.spawn({ 'sleep', 10 }, { wait_timeout = 10, merge_stderr = true })
+         out(s:wait()) out(s:kill(12345)) out(s:stderr_read_line()) out(s:kill(15)) out(s:wait())
+         out(pipe.spawn({ '/nowhere/x' }):wait())",
+        "14 nil one nil nil tw nil nil o\nthree nil nil  nil nil nil closed  true exit 0 nil exited nil \
+         closed nil b nil nil false exit 3 nil exited \
+         nil timeout nil invalid signal nil merged to stdout nil true false signal 15 false exit 1",
+    );
+}
+
+#[test]
+fn a_pipe_has_one_reader() {
+    prints(
+        "local pipe = require 'ngx.pipe' local p = pipe.spawn({ 'sleep', '10' })
+         local function read() return p:stdout_read_line() end
+         local a = ngx.thread.spawn(read) out(read()) p:shutdown('stdout') out(ngx.thread.wait(a))
+         p:set_timeouts(nil, nil, 10) out(p:stderr_read_line())
+         out(pcall(p.write, p, true)) out(pcall(pipe.spawn, {}))",
+        "nil pipe busy reading nil true nil aborted  nil timeout  \
+         false bad data arg: string, number, or table expected, got boolean \
+         false bad args arg: non-empty table expected",
+    );
+}

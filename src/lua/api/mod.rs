@@ -17,6 +17,7 @@ mod location;
 mod log;
 mod output;
 mod phase;
+mod pipe;
 mod re;
 mod req;
 mod req_body;
@@ -59,6 +60,7 @@ pub const TOPICS: &[&Topic] = &[
     &log::TOPIC,
     &output::TOPIC,
     &phase::TOPIC,
+    &pipe::TOPIC,
     &re::TOPIC,
     &req::TOPIC,
     &req_body::TOPIC,
