@@ -29,6 +29,7 @@ pub struct LuaMain {
     pub max_running_timers: Option<u64>,
     pub regex_cache_max_entries: Option<u64>,
     pub regex_match_limit: Option<u64>,
+    pub worker_thread_vms: Option<u64>,
     pub init: Option<Arc<Script>>,
     pub init_worker: Option<Arc<Script>>,
     pub exit_worker: Option<Arc<Script>>,
@@ -208,7 +209,9 @@ const OTHERS: &[Row] = &[
     flag("lua_load_resty_core", HTTP, ignore_flag),
     flag("lua_sa_restart", HTTP, ignore_flag),
     row("lua_thread_cache_max_entries", HTTP, take(1), ignore_number),
-    row("lua_worker_thread_vm_pool_size", HTTP, take(1), ignore_number),
+    row("lua_worker_thread_vm_pool_size", HTTP, take(1), |b, d| {
+        d.number_slot(&mut b.part::<LuaMain>().worker_thread_vms)
+    }),
     row("lua_malloc_trim", HTTP, take(1), ignore_number),
     flag("lua_code_cache", LEVELS, set_code_cache),
     flag("lua_need_request_body", LEVELS, |b, d| {

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::api;
 use super::chunk::Script;
 use super::conf::{LuaLoc, LuaMain};
 use super::ctx::{Ctx, enter};
@@ -18,6 +19,7 @@ use super::vm::{Settings, Vm, VmError, Worker};
 use crate::base::log::{Level, emit};
 use crate::base::regex::set_lua_match_limit;
 use crate::http::{HttpConf, Request};
+use crate::process::conf::ThreadPool;
 
 /// What a worker thread keeps.
 #[derive(Clone)]
@@ -32,6 +34,7 @@ pub struct Place {
     pub index: usize,
     pub count: usize,
     pub conf_file: String,
+    pub thread_pools: Vec<ThreadPool>,
 }
 
 impl LuaWorker {
@@ -40,6 +43,12 @@ impl LuaWorker {
         let main = http.scope.part::<LuaMain>();
         set_lua_match_limit(main.regex_match_limit.unwrap_or(0) as u32);
         let worker = Worker::new(settings(http, main, place), Some(place.index));
+        let vms_max = main.worker_thread_vms.map(|n| n as usize);
+        let conf = Arc::clone(http);
+        api::worker_thread::bind(&worker, &place.thread_pools, vms_max, move || {
+            let conf = Arc::clone(&conf);
+            Box::new(move |lane| api::shdict::open(lane, &conf))
+        });
         let vm = fresh_vm(&worker, http)?;
         Ok(Self { vm, http: Arc::clone(http) })
     }
@@ -65,7 +74,7 @@ impl LuaWorker {
 
     /// Waits for the timers that still run, then runs `exit_worker_by_lua`.
     pub async fn finish(&self) {
-        let timers = self.vm.worker.part::<super::api::timer::Timers>();
+        let timers = self.vm.worker.part::<api::timer::Timers>();
         while timers.running() + timers.pending() > 0 {
             tokio::time::sleep(TIMER_POLL).await;
         }
@@ -128,7 +137,7 @@ pub fn vm() -> Option<Rc<Vm>> {
 }
 
 fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
-    super::api::shdict::open(worker, http);
+    api::shdict::open(worker, http);
     let vm = Vm::new(worker).map_err(|e: VmError| e.to_string())?;
     if let Some(script) = &http.scope.part::<LuaMain>().init {
         let ctx = Ctx::new(&vm, Phase::Init, None);

@@ -7,7 +7,8 @@
 //!                  └ exit   ─▶ wait
 //! ```
 //!
-//! The handle in Lua owns the child: when it is collected, a child that still runs is killed.
+//! A child lives as long as its handle in Lua and the request that made it; one that still runs then
+//! is killed.
 
 mod child;
 mod stream;
@@ -33,6 +34,16 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "pipe.wait", phases: YIELDABLE, run: wait },
     Op { name: "pipe.kill", phases: ANY, run: kill },
 ]);
+
+/// The children of a request: they end with it.
+#[derive(Default)]
+struct Children(RefCell<Vec<Rc<Child>>>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.0.borrow().iter().for_each(|child| child.abandon());
+    }
+}
 
 /// Marks a stream or an exit as waited for, until the waiting ends in whatever way.
 struct Busy(Rc<Child>, fn(&Child) -> &Cell<bool>);
@@ -65,6 +76,9 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
     match Child::spawn(&order) {
         Ok(child) => {
             let pid = child.pid;
+            if let Some(r) = &c.ctx()?.request {
+                r.main().ext::<Children>().0.borrow_mut().push(Rc::clone(&child));
+            }
             let id = CHILDREN.with_borrow_mut(|all| all.insert(child));
             c.ret((id.to_bits(), pid))
         }
