@@ -95,7 +95,10 @@ function methods.write(proc, data)
     error("bad data arg: string, number, or table expected, got " .. kind, 2)
   end
   local bytes, err = ask(N["pipe.write"](proc.id, data, proc.write_timeout))
-  return bytes, err
+  if bytes then
+    return bytes
+  end
+  return nil, err
 end
 
 function methods.shutdown(proc, direction)

@@ -87,7 +87,8 @@ pub fn enter(ctx: &Rc<Ctx>) -> Entered {
 
 /// The running context.
 pub fn current() -> Option<Rc<Ctx>> {
-    CURRENT.with(|c| c.borrow().clone())
+    // A VM may be closed by the last destructors of its thread, when there is no context any more.
+    CURRENT.try_with(|c| c.borrow().clone()).ok().flatten()
 }
 
 /// The worker the running VM belongs to.

@@ -30,7 +30,7 @@ location = /t {
     ngx.say(proc:wait())
     local both = pipe.spawn("echo bad >&2", { merge_stderr = true })
     ngx.say((both:stdout_read_line()))
-    ngx.say(select(2, both:stderr_read_line()))
+    ngx.say((select(2, both:stderr_read_line())))
   }
 }
 --- request
@@ -48,8 +48,8 @@ location = /t {
   content_by_lua_block {
     local proc = require("ngx.pipe").spawn({ "sleep", "20" })
     proc:set_timeouts(nil, 20, nil, 20)
-    ngx.say(proc:wait())
-    ngx.say(select(2, proc:stdout_read_any(10)))
+    ngx.say((select(2, proc:wait())))
+    ngx.say((select(2, proc:stdout_read_any(10))))
     ngx.say(proc:kill(15))
     ngx.say(proc:wait())
     ngx.say(select(2, proc:kill(15)))
@@ -58,7 +58,7 @@ location = /t {
 --- request
 GET /t
 --- response_body
-niltimeout
+timeout
 timeout
 true
 falsesignal15

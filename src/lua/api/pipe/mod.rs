@@ -88,7 +88,8 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
 
 fn free(c: &Call<'_>) -> Result<c_int, Raise> {
     let id = Id::from_bits(c.int(1)? as u64);
-    let child = CHILDREN.with_borrow_mut(|all| all.remove(id));
+    // The VM may be closed by the last destructors of its thread, after those of thread locals.
+    let child = CHILDREN.try_with(|all| all.borrow_mut().remove(id)).ok().flatten();
     if let Some(child) = child {
         child.abandon();
     }
