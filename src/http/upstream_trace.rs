@@ -4,11 +4,11 @@
 //!  proxy_pass ─▶ Facts (whom, what)   each try ─▶ Try (peer, status, times)   response ─▶ head
 //! ```
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::{base::clock, net::http1::ResponseHead, upstream::Group};
+use crate::{base::clock, net::http1::ResponseHead};
 
 use super::request::Request;
 
@@ -39,7 +39,6 @@ pub struct Facts {
     pub port: Bytes,
     /// The URI asked for.
     pub uri: Bytes,
-    pub group: Option<Arc<Group>>,
     /// The head of the last response.
     pub head: Option<Rc<ResponseHead>>,
     pub trailers: Vec<(Bytes, Bytes)>,

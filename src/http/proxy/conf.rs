@@ -23,6 +23,7 @@ use crate::{
 
 use super::{
     HANDLER,
+    cookie::FlagRule,
     rewrite::{Pattern, Rewrite},
     settings::{Fixed, Pass, Proxy, ignore, next},
     target,
@@ -40,6 +41,7 @@ pub const ROWS: &[Row] = &[
     row("proxy_redirect", HTTP_LEVELS, args(1, 2), set_redirect),
     row("proxy_cookie_domain", HTTP_LEVELS, args(1, 2), set_cookie_domain),
     row("proxy_cookie_path", HTTP_LEVELS, args(1, 2), set_cookie_path),
+    row("proxy_cookie_flags", HTTP_LEVELS, args(1, 4), set_cookie_flags),
     row("proxy_set_header", HTTP_LEVELS, take(2), set_header),
     row("proxy_hide_header", HTTP_LEVELS, take(1), |b, d| {
         add_name(&mut b.part::<Proxy>().hide_headers, d)
@@ -205,9 +207,18 @@ fn set_cookie_path(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     Ok(())
 }
 
+fn set_cookie_flags(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    if let Some(done) = cookie_off(&mut b.part::<Proxy>().cookie_flags, d) {
+        return done;
+    }
+    let rule = FlagRule::parse(b, d)?;
+    push(&mut b.part::<Proxy>().cookie_flags, rule);
+    Ok(())
+}
+
 /// `off`, the only word that may stand alone.
-fn cookie_off(slot: &mut Option<Arc<Vec<Rewrite>>>, d: &Directive) -> Option<Result<(), Diag>> {
-    if d.arg_count() == 2 {
+fn cookie_off<T>(slot: &mut Option<Arc<Vec<T>>>, d: &Directive) -> Option<Result<(), Diag>> {
+    if d.arg_count() > 1 {
         return None;
     }
     if d.arg(1) != "off" {

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod conf;
+mod cookie;
 mod exchange;
 mod fault;
 mod link;
@@ -57,7 +58,7 @@ async fn pass(r: &Rc<Request>) -> Flow {
     }
     let location = r.location();
     let Some(pass) = &location.scope.part::<Proxy>().pass else { return Flow::Status(500) };
-    let target = match Target::find(r, pass) {
+    let target = match Target::find(r, pass).await {
         Ok(target) => target,
         Err(status) => return Flow::Status(status),
     };

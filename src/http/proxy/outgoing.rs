@@ -68,6 +68,14 @@ impl Outgoing {
                 None => Body::Memory(r.body.data()),
             },
         };
+        let body = match body {
+            // One packet for what fits into one.
+            Body::Memory(data) if data.len() <= JOINED_BYTES_MAX => {
+                text.extend_from_slice(&data);
+                Body::Memory(Bytes::new())
+            }
+            other => other,
+        };
         let repeatable = !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH");
         Self { head: text.into(), body, is_head: method.eq_ignore_ascii_case(b"HEAD"), repeatable }
     }
@@ -172,4 +180,5 @@ pub fn file_lost(r: &Rc<Request>, error: &io::Error) -> u16 {
     500
 }
 
+const JOINED_BYTES_MAX: usize = 16 * 1024;
 const FILE_PIECE_BYTES: usize = 64 * 1024;

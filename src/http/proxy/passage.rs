@@ -20,7 +20,7 @@ use crate::{
         addr::Addr,
         dial::{self, Dial},
     },
-    upstream::{Picked, Report, ReportKind, Step, Tries},
+    upstream::{Current, Picked, Report, ReportKind, Step, Tries},
 };
 
 use super::{
@@ -66,7 +66,7 @@ impl<'a> Passage<'a> {
         let tries = target.group.tries(balancer::seed(r, &target.group));
         let most = conf.next_upstream_tries() as usize;
         let left = if most > 0 { tries.left().min(most) } else { tries.left() };
-        r.upstream.borrow_mut().group = Some(target.group.clone());
+        r.ext::<Current>().set(target.group.clone());
         Self {
             r,
             balancer: balancer::of(&target.group),

@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    cookie,
     exchange::{self, Reply},
     fault::{During, End},
     passage::Passage,
@@ -202,7 +203,7 @@ fn copy(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead, line: &HeaderLine) {
             rewrite::refresh(r, rules, &value).unwrap_or(value)
         }
         _ if name.eq_ignore_ascii_case(b"Set-Cookie") => {
-            rewrite::cookie(r, conf, &value).unwrap_or(value)
+            cookie::rewrite(r, conf, &value).unwrap_or(value)
         }
         _ => value,
     };

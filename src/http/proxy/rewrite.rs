@@ -1,4 +1,4 @@
-//! Rules that change `Location`, `Refresh` and `Set-Cookie` of an upstream's response.
+//! Rules that change `Location`, `Refresh` and parts of `Set-Cookie` of an upstream's response.
 //!
 //! ```text
 //!  proxy_redirect http://up/two/ /one/;    Location: http://up/two/x  ─▶  Location: /one/x
@@ -13,7 +13,7 @@ use crate::{
     http::{request::Request, route, template::Template},
 };
 
-use super::settings::{Fixed, Proxy};
+use super::settings::Fixed;
 
 /// One rule.
 pub struct Rewrite {
@@ -82,37 +82,4 @@ pub fn refresh(r: &Rc<Request>, rules: &[Rewrite], line: &Bytes) -> Option<Bytes
     let at = line.windows(4).position(|w| w.eq_ignore_ascii_case(b"url="))? + 4;
     let changed = value(r, rules, &line.slice(at..))?;
     Some([&line[..at], &changed].concat().into())
-}
-
-/// `Set-Cookie`: domain and path, as the rules of the location say.
-pub fn cookie(r: &Rc<Request>, conf: &Proxy, line: &Bytes) -> Option<Bytes> {
-    let (domains, paths) = (conf.cookie_domains.as_deref(), conf.cookie_paths.as_deref());
-    if domains.is_none() && paths.is_none() {
-        return None;
-    }
-    let mut changed = false;
-    let mut text = Vec::with_capacity(line.len() + 16);
-    for (index, attribute) in line.split(|c| *c == b';').enumerate() {
-        let attribute = attribute.trim_ascii();
-        let (key, found) = match memchr::memchr(b'=', attribute) {
-            Some(at) => (attribute[..at].trim_ascii(), Some(attribute[at + 1..].trim_ascii())),
-            None => (attribute, None),
-        };
-        if index > 0 {
-            text.extend_from_slice(b"; ");
-        }
-        text.extend_from_slice(key);
-        let rules = match key {
-            _ if index == 0 => None,
-            _ if key.eq_ignore_ascii_case(b"domain") => domains,
-            _ if key.eq_ignore_ascii_case(b"path") => paths,
-            _ => None,
-        };
-        let Some(found) = found else { continue };
-        text.push(b'=');
-        let new = rules.and_then(|rules| value(r, rules, &Bytes::copy_from_slice(found)));
-        changed |= new.is_some();
-        text.extend_from_slice(new.as_deref().unwrap_or(found));
-    }
-    changed.then(|| text.into())
 }

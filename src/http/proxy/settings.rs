@@ -10,7 +10,7 @@ use crate::{
     upstream::Group,
 };
 
-use super::{rewrite::Rewrite, secure::SecureConf};
+use super::{cookie::FlagRule, rewrite::Rewrite, secure::SecureConf};
 
 /// Settings of `ngx_http_proxy_module`. Unset fields take nginx's defaults in the accessors.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub struct Proxy {
     pub redirects: Option<Arc<Vec<Rewrite>>>,
     pub cookie_domains: Option<Arc<Vec<Rewrite>>>,
     pub cookie_paths: Option<Arc<Vec<Rewrite>>>,
+    pub cookie_flags: Option<Arc<Vec<FlagRule>>>,
     pub set_headers: Option<Arc<Vec<(Bytes, Template)>>>,
     pub hide_headers: Option<Arc<Vec<Bytes>>>,
     pub pass_headers: Option<Arc<Vec<Bytes>>>,
@@ -84,7 +85,7 @@ impl Part for Proxy {
         let own = self.pass.clone();
         // A location below does not pass anywhere by this: its content handler decides that.
         // `if` and `limit_except` blocks do use the target around them.
-        inherit!(self, parent: pass, redirect, cookie_domains, cookie_paths, set_headers,
+        inherit!(self, parent: pass, redirect, cookie_domains, cookie_paths, cookie_flags, set_headers,
             hide_headers, pass_headers, ignore_headers, body, method, bind, http_11, buffering,
             request_buffering, ignore_client_abort, intercept_errors, pass_request_headers,
             pass_request_body, pass_trailers, socket_keepalive, connect_timeout_ms,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::{
     base::{escape, log::Level},
-    http::{request::Request, upstream_trace::Facts},
+    http::{request::Request, resolver::Names, upstream_trace::Facts},
     net::addr::{self, Addr, Url, Want},
     upstream::{Body, Group, Server, live},
 };
@@ -29,7 +29,7 @@ pub struct Target {
 
 impl Target {
     /// Finds the target of this request; an error is the status to end with.
-    pub fn find(r: &Rc<Request>, pass: &Pass) -> Result<Self, u16> {
+    pub async fn find(r: &Rc<Request>, pass: &Pass) -> Result<Self, u16> {
         let (origin, path, replaced, group) = match pass {
             Pass::Fixed(fixed) => {
                 let Fixed { origin, uri, replaced, group, .. } = &**fixed;
@@ -56,7 +56,10 @@ impl Target {
             uri: uri.clone(),
             ..Facts::default()
         });
-        let group = group.or_else(|url| group_of(r, &url))?;
+        let group = match group {
+            Ok(group) => group,
+            Err(url) => group_of(r, &url).await?,
+        };
         Ok(Self { group, origin, uri })
     }
 }
@@ -113,8 +116,8 @@ fn parse(r: &Rc<Request>, text: &Bytes) -> Result<(Url, bool), u16> {
     Ok((url, tls))
 }
 
-/// The group a variable `proxy_pass` names, or one made for its literal address.
-fn group_of(r: &Rc<Request>, url: &Url) -> Result<Arc<Group>, u16> {
+/// The group a variable `proxy_pass` names, or one made for the addresses of its host.
+async fn group_of(r: &Rc<Request>, url: &Url) -> Result<Arc<Group>, u16> {
     let groups = live();
     let named = groups.iter().find(|group| {
         group.host().eq_ignore_ascii_case(&url.host)
@@ -123,19 +126,29 @@ fn group_of(r: &Rc<Request>, url: &Url) -> Result<Arc<Group>, u16> {
     if let Some(group) = named {
         return Ok(group.clone());
     }
-    if let Some(addr) = url.addrs.first() {
-        return Ok(lone(url.host.as_bstr(), url.port, addr.clone()));
-    }
-    r.log(Level::Error, format_args!("no resolver defined to resolve {}", url.host));
-    Err(502)
+    let addrs = match url.addrs.first() {
+        Some(addr) => vec![addr.clone()],
+        None => resolve(r, url).await?,
+    };
+    let group = Group::named(url.host.as_bstr(), url.port);
+    let servers = vec![Server::new(BString::default(), addrs)];
+    group.fill(Body { servers, ..Body::default() });
+    Ok(Arc::new(group))
 }
 
-/// A group of one address, for one request.
-fn lone(host: &BStr, port: u16, addr: Addr) -> Arc<Group> {
-    let group = Group::named(host, port);
-    let servers = vec![Server::new(BString::default(), vec![addr])];
-    group.fill(Body { servers, ..Body::default() });
-    Arc::new(group)
+async fn resolve(r: &Rc<Request>, url: &Url) -> Result<Vec<Addr>, u16> {
+    let names = Names::of(&r.location());
+    if names.spec.is_none() {
+        r.log(Level::Error, format_args!("no resolver defined to resolve {}", url.host));
+        return Err(502);
+    }
+    match names.resolve(&url.host.to_str_lossy()).await {
+        Ok(ips) => Ok(ips.into_iter().map(|ip| Addr::Inet((ip, url.port).into())).collect()),
+        Err(text) => {
+            r.log(Level::Error, format_args!("{text}"));
+            Err(502)
+        }
+    }
 }
 
 /// The URI as nginx makes it: as it came, or the location's part replaced, or the rewritten one.

@@ -169,7 +169,12 @@ impl Parser {
     fn accept(&mut self, mut header: HeaderLine, buf: &[u8]) -> Result<(), UpstreamError> {
         header.known = Known::of(header.name.of(buf));
         let value = header.value.of(buf);
-        let before = self.headers.iter().find(|h| h.known == header.known);
+        let name = header.name.of(buf);
+        let once = header.known == Known::Other && is_singular(name);
+        let before = self.headers.iter().find(|h| match once {
+            true => h.name.of(buf).eq_ignore_ascii_case(name),
+            false => h.known == header.known,
+        });
         match (header.known, before) {
             (Known::ContentLength | Known::TransferEncoding, Some(before)) => {
                 return Err(UpstreamError::Duplicate(twice(&header, before, buf)));
@@ -189,7 +194,7 @@ impl Parser {
             (Known::Connection, _) => {
                 self.close |= value.windows(5).any(|w| w.eq_ignore_ascii_case(b"close"));
             }
-            (known, Some(before)) if SINGULAR.contains(&known) => {
+            (known, Some(before)) if once || SINGULAR.contains(&known) => {
                 let lines = twice(&header, before, buf);
                 let text =
                     [b"upstream sent duplicate header line: ", lines.as_bytes(), b", ignored"];
@@ -287,6 +292,19 @@ fn show(header: &HeaderLine, buf: &[u8]) -> BString {
 fn twice(now: &HeaderLine, before: &HeaderLine, buf: &[u8]) -> BString {
     let (now, before) = (show(now, buf), show(before, buf));
     [b"\"", now.as_bytes(), b"\", previous value: \"", before.as_bytes(), b"\""].concat().into()
+}
+
+/// The same among names that are not told apart otherwise.
+fn is_singular(name: &[u8]) -> bool {
+    let names: &[&str] = match name.len() {
+        4 => &["ETag"],
+        6 => &["Status"],
+        7 => &["Expires", "Refresh"],
+        15 => &["X-Accel-Expires"],
+        16 => &["X-Accel-Redirect"],
+        _ => &[],
+    };
+    names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Headers of which the first counts.
