@@ -28,12 +28,29 @@ impl Wall {
     pub fn as_ms(self) -> i64 {
         self.secs * 1000 + i64::from(self.msec)
     }
+
+    fn plus(self, ms: u64) -> Self {
+        let all = self.as_ms() + ms as i64;
+        Self { secs: all.div_euclid(1000), msec: all.rem_euclid(1000) as u32 }
+    }
 }
 
 /// Refreshes this thread's cache; from then on [`wall`] and [`mono_ms`] stand still until the next
 /// call. `ngx.update_time()` is this.
+///
+/// One clock is read: the wall time follows from the monotonic one, and is asked for itself when the last answer is
+/// older than [`WALL_TRUST_MS`], so that a step of the system's clock is followed.
 pub fn update() {
-    CACHE.set(Some((fresh_wall(), fresh_mono_ms())));
+    let mono_ms = fresh_mono_ms();
+    let (asked_ms, asked) = WALL.get();
+    let known = if asked_ms != 0 && mono_ms.saturating_sub(asked_ms) < WALL_TRUST_MS {
+        asked.plus(mono_ms - asked_ms)
+    } else {
+        let wall = fresh_wall();
+        WALL.set((mono_ms, wall));
+        wall
+    };
+    CACHE.set(Some((known, mono_ms)));
 }
 
 /// The wall time of this loop turn.
@@ -78,7 +95,12 @@ fn origin() -> Instant {
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
+/// How long the wall time is derived before the system is asked again.
+const WALL_TRUST_MS: u64 = 50;
+
 thread_local! {
+    /// When the system was asked for the wall time, and its answer.
+    static WALL: Cell<(u64, Wall)> = const { Cell::new((0, Wall { secs: 0, msec: 0 })) };
     static CACHE: Cell<Option<(Wall, u64)>> = const { Cell::new(None) };
 }
 

@@ -26,7 +26,7 @@ use crate::{
     net::{addr::Addr, stream::Stream, tls::Session},
 };
 
-use super::location::Server;
+use super::{deadline::Deadline, location::Server};
 
 /// A client connection, shared by its requests.
 pub struct Conn {
@@ -45,6 +45,8 @@ pub struct Conn {
     error: Cell<Option<io::ErrorKind>>,
     pumping: Cell<bool>,
     drain_wakers: RefCell<Vec<Waker>>,
+    /// When the client has to have sent its next head.
+    pub deadline: Deadline,
     pub send_timeout_ms: Cell<u64>,
     pub send_timed_out: Cell<bool>,
     /// The subrequest whose output may pass to the client now; others wait in `Postponed`.
@@ -86,6 +88,7 @@ impl Conn {
             error: Cell::new(None),
             pumping: Cell::new(false),
             drain_wakers: RefCell::default(),
+            deadline: Deadline::default(),
             send_timeout_ms: Cell::new(60_000),
             send_timed_out: Cell::new(false),
             active: RefCell::default(),

@@ -1,8 +1,6 @@
 //! Header lists: nginx's order, case and repetition are kept.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
-
 /// One header line, as it came or as it will be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -13,7 +11,7 @@ pub struct Header {
 /// An ordered list of header lines.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
-    list: SmallVec<[Header; 12]>,
+    list: Vec<Header>,
 }
 
 impl Headers {

@@ -17,6 +17,7 @@ pub mod body;
 pub mod body_file;
 pub mod capture;
 pub mod conn;
+pub mod deadline;
 pub mod head;
 pub mod headers;
 pub mod method;

@@ -1,6 +1,6 @@
 //! From bytes on a connection to a `Request`: the head, its limits, its virtual server.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
 use bstr::BStr;
 use bytes::Bytes;
@@ -46,21 +46,20 @@ pub async fn read(
     let server = conn.tls_server.get().unwrap_or(&listening.servers.default).clone();
     let parser = Parser::new(rules(&server));
     let mut reading = Reading { conn, http, server, groups: Vec::new(), parser };
-    let timeout = Duration::from_millis(reading.server.client_header_timeout_ms);
-    let deadline = tokio::time::sleep(timeout);
-    tokio::pin!(deadline);
+    conn.deadline.set(reading.server.client_header_timeout_ms);
     loop {
         match conn.with_read(|buf| reading.parser.step(buf)) {
             Ok(Step::Done) => return reading.done(),
             Ok(Step::Line | Step::Host) => reading.choose_server(listening),
             Ok(Step::More) => {
-                let filled = tokio::select! {
-                    filled = conn.fill(READ_BYTES) => filled,
-                    () = &mut deadline => return reading.timed_out(),
-                };
-                clock::update();
-                if !matches!(filled, Ok(count) if count > 0) {
-                    return reading.closed(first);
+                let filled = poll_fn(|cx| match conn.poll_fill(cx, READ_BYTES) {
+                    Poll::Ready(filled) => Poll::Ready(Some(filled)),
+                    Poll::Pending => conn.deadline.poll(cx).map(|()| None),
+                });
+                match filled.await {
+                    Some(Ok(count)) if count > 0 => clock::update(),
+                    Some(_) => return reading.closed(first),
+                    None => return reading.timed_out(),
                 }
             }
             Err(bad) => return reading.refused(&bad),

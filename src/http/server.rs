@@ -8,15 +8,18 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, futures::Notified, watch};
 
 use crate::{
     base::clock,
@@ -37,6 +40,9 @@ use super::{
 pub struct Server {
     http: Arc<HttpConf>,
     shutdown: watch::Receiver<Stop>,
+    stopping: Cell<bool>,
+    /// Wakes idle connections when the worker is told to stop.
+    stop: Notify,
     open: Cell<usize>,
     idle: Notify,
 }
@@ -53,6 +59,8 @@ pub async fn serve(
     }
     // An error means that the control thread is gone: nothing to serve for.
     let stop = shutdown.wait_for(|stop| *stop > Stop::Serve).await.map(|stop| *stop);
+    server.stopping.set(true);
+    server.stop.notify_waiters();
     if matches!(stop, Ok(Stop::Graceful)) {
         tokio::select! {
             () = server.drained() => {}
@@ -63,7 +71,14 @@ pub async fn serve(
 
 impl Server {
     pub fn new(http: Arc<HttpConf>, shutdown: watch::Receiver<Stop>) -> Rc<Self> {
-        Rc::new(Self { http, shutdown, open: Cell::new(0), idle: Notify::new() })
+        Rc::new(Self {
+            http,
+            shutdown,
+            stopping: Cell::new(false),
+            stop: Notify::new(),
+            open: Cell::new(0),
+            idle: Notify::new(),
+        })
     }
 
     /// Accepts on one socket until told to stop.
@@ -135,7 +150,8 @@ impl Server {
             let _ = conn.tls_server.set(server);
         }
         let mut first = true;
-        while self.next_head_arrives(&conn, listening, first).await {
+        let mut stop = pin!(self.stop.notified());
+        while self.next_head_arrives(&conn, listening, first, stop.as_mut()).await {
             if !self.request(&conn, listening, first).await {
                 break;
             }
@@ -148,30 +164,38 @@ impl Server {
     }
 
     /// Waits for the first byte of a request; idle connections end when the worker shuts down.
-    async fn next_head_arrives(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
+    async fn next_head_arrives(
+        &self,
+        conn: &Rc<Conn>,
+        listening: &Listening,
+        first: bool,
+        mut stop: Pin<&mut Notified<'_>>,
+    ) -> bool {
         if conn.with_read(|read| !read.is_empty()) {
             return true;
         }
         let server = &listening.servers.default;
-        let timeout_ms = if first {
+        conn.deadline.set(if first {
             server.client_header_timeout_ms
         } else {
             server.root.core().keepalive_timeout_ms()
-        };
-        let mut shutdown = self.shutdown.clone();
-        let limit = match *shutdown.borrow_and_update() {
-            Stop::Serve => Duration::from_millis(timeout_ms),
-            // What is on its way already is still served.
-            _ => SHUTDOWN_GRACE,
-        };
-        let filled = tokio::select! {
-            filled = tokio::time::timeout(limit, conn.fill(read_head::FIRST_READ_BYTES)) => filled,
-            _ = shutdown.changed() => {
-                tokio::time::timeout(SHUTDOWN_GRACE, conn.fill(read_head::FIRST_READ_BYTES)).await
+        });
+        let mut told = false;
+        let arrived = poll_fn(|cx| {
+            if let Poll::Ready(filled) = conn.poll_fill(cx, read_head::FIRST_READ_BYTES) {
+                return Poll::Ready(matches!(filled, Ok(count) if count > 0));
             }
-        };
+            let over = self.stopping.get() || stop.as_mut().poll(cx).is_ready();
+            if over && !told {
+                // What is on its way already is still served.
+                told = true;
+                conn.deadline.set(SHUTDOWN_GRACE_MS);
+            }
+            conn.deadline.poll(cx).map(|()| false)
+        });
+        let arrived = arrived.await;
         clock::update();
-        matches!(filled, Ok(Ok(count)) if count > 0)
+        arrived
     }
 
     /// Serves one request; tells whether the connection can carry another.
@@ -196,7 +220,6 @@ impl Server {
                 }
             }
         }
-        clock::update();
         finish::log_phase(&r).await;
         self.afterwards(conn, &r).await
     }
@@ -204,8 +227,7 @@ impl Server {
     fn limit_keepalive(&self, r: &Rc<Request>) {
         let location = r.location();
         let core = location.core();
-        let stopping = *self.shutdown.borrow() != Stop::Serve;
-        if stopping
+        if self.stopping.get()
             || core.keepalive_timeout_ms() == 0
             || r.conn.requests.get() >= core.keepalive_requests()
         {
@@ -254,4 +276,4 @@ async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(50);
+const SHUTDOWN_GRACE_MS: u64 = 50;
