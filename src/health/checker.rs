@@ -43,7 +43,8 @@ pub(super) struct Checker {
     /// The peers of `core`'s watches, in their order.
     peers: Vec<Arc<Peer>>,
     snapshot: Arc<Snapshot>,
-    first_round: Vec<oneshot::Sender<()>>,
+    /// Who waits for the end of a round.
+    pub(super) after_round: Vec<oneshot::Sender<()>>,
     /// Told after each verdict, so that it is kept for the next process.
     dirty: Arc<Notify>,
 }
@@ -81,9 +82,9 @@ impl Checker {
         let now_ms = clock::fresh_mono_ms();
         let core = Core::new(&spec, targets, |i| begins_up(&peers[i], bit), now_ms);
         let core = Arc::new(Mutex::new(core));
-        let first_round = Vec::new();
+        let after_round = Vec::new();
         let checker =
-            Self { spec, core, bit, mirror, setting, peers, snapshot, first_round, dirty };
+            Self { spec, core, bit, mirror, setting, peers, snapshot, after_round, dirty };
         checker.hold_down();
         checker
     }
@@ -150,6 +151,7 @@ impl Checker {
             };
             match order {
                 Some(Order::Stop) => break,
+                Some(Order::AfterRound(tell)) => self.after_round.push(tell),
                 // Lists and machines are changed between rounds only.
                 Some(order) => pending.insert(0, order),
                 None => {}
@@ -228,7 +230,7 @@ impl Checker {
             mirror.close(&self.voice());
             self.mirror = Some(mirror);
         }
-        for waiting in self.first_round.drain(..) {
+        for waiting in self.after_round.drain(..) {
             let _ = waiting.send(());
         }
     }
@@ -243,8 +245,7 @@ impl Checker {
                 self.follow();
                 self.restart_if_flushed();
             }
-            Order::AfterRound(tell) => self.first_round.push(tell),
-            Order::Stop => {}
+            Order::AfterRound(_) | Order::Stop => {}
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Attach {
     pub tls: Option<ClientTls>,
     /// Number of the configuration the worker runs.
     pub generation: u64,
+    /// Told when the round that is running or comes next is over.
+    pub after_round: Option<oneshot::Sender<()>>,
 }
 
 impl Engine {
@@ -72,12 +74,15 @@ impl Engine {
                         Setting { group: ask.group, log: ask.log, debug: ask.debug, tls: ask.tls };
                     let _ = check.orders.send(Order::Rebind(setting, ask.table));
                 }
+                if let Some(tell) = ask.after_round {
+                    let _ = check.orders.send(Order::AfterRound(tell));
+                }
                 check.users.push(generation);
                 (check.id, check.orders.clone())
             }
             None => self.start(&mut register, ask.spec.clone(), ask),
         };
-        Lease { engine: self.clone(), id, generation, orders }
+        Lease { engine: self.clone(), id, generation }
     }
 
     /// Keeps all states in this file, and lets coming checks go on with those found in it. Called
@@ -117,6 +122,7 @@ impl Engine {
         if let Some(keeper) = &mut register.keeper {
             checker.restore(&keeper.take(&spec));
         }
+        checker.after_round.extend(ask.after_round);
         let (orders, receiver) = unbounded_channel();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (core, users) = (checker.core.clone(), vec![ask.generation]);
@@ -166,16 +172,6 @@ pub struct Lease {
     engine: Arc<Engine>,
     id: u64,
     generation: u64,
-    orders: UnboundedSender<Order>,
-}
-
-impl Lease {
-    /// Resolves when the round that is running or comes next is over.
-    pub fn after_round(&self) -> oneshot::Receiver<()> {
-        let (tell, told) = oneshot::channel();
-        let _ = self.orders.send(Order::AfterRound(tell));
-        told
-    }
 }
 
 impl Drop for Lease {

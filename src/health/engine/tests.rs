@@ -101,6 +101,23 @@ impl Scene {
     }
 
     fn attach_spec(&self, spec: CheckSpec, group: &Arc<Group>, generation: u64) -> Lease {
+        self.attach_and_wait(spec, group, generation, None)
+    }
+
+    /// Waits until a round of the check is over.
+    fn round(&self, group: &Arc<Group>) {
+        let (tell, told) = oneshot::channel();
+        let _lease = self.attach_and_wait(self.spec.clone(), group, 1, Some(tell));
+        told.blocking_recv().expect("a round ends");
+    }
+
+    fn attach_and_wait(
+        &self,
+        spec: CheckSpec,
+        group: &Arc<Group>,
+        generation: u64,
+        after_round: Option<oneshot::Sender<()>>,
+    ) -> Lease {
         let lines = self.log.clone();
         let keep = move |_: Level, line: &[u8]| {
             let text = line.to_str_lossy();
@@ -116,6 +133,7 @@ impl Scene {
             debug: true,
             tls: None,
             generation,
+            after_round,
         })
     }
 
@@ -152,7 +170,7 @@ fn a_backend_dies_and_comes_back() {
     let (a_name, b_name) = (a.name(), b.name());
     let group = scene.group(&[&a_name, &b_name]);
     let lease = scene.attach(&group, 1);
-    lease.after_round().blocking_recv().expect("a round ends");
+    scene.round(&group);
     assert!(!is_down(&group, 0) && !is_down(&group, 1));
     drop(b);
     soon("down", || is_down(&group, 1));
@@ -206,7 +224,8 @@ fn a_reload_finds_the_check_running_and_follows_moved_peers() {
     soon("keys moved", || {
         scene.dict.is_true(b"d:reload:p0") && !scene.dict.is_true(b"d:reload:p1")
     });
-    second.after_round().blocking_recv().expect("a round ends");
+    scene.round(&new);
+    drop(second);
     assert!(is_down(&new, 0) && !is_down(&new, 1));
     assert!(!scene.dict.is_true(b"d:reload:p2") && scene.number("ok:reload:p2").is_none());
     assert_eq!(scene.lines("is turned down").len(), 2, "nothing was turned twice");
@@ -247,11 +266,11 @@ fn several_checks_of_one_upstream_must_all_pass() {
     let scene = Scene::new("anded");
     let live = Backend::start("127.0.0.1:0", 200);
     let group = scene.group(&[&live.name()]);
-    let good = scene.attach(&group, 1);
+    let _good = scene.attach(&group, 1);
     let picky = CheckSpec { port: Some(1), ..scene.spec.clone() };
     let bad = scene.attach_spec(picky, &group, 1);
     soon("down", || is_down(&group, 0));
-    good.after_round().blocking_recv().expect("a round ends");
+    scene.round(&group);
     assert!(is_down(&group, 0));
     drop(bad);
     soon("up", || !is_down(&group, 0));
@@ -262,8 +281,8 @@ fn live_changes_of_the_peer_list_are_followed() {
     let scene = Scene::new("live");
     let a = Backend::start("127.0.0.1:0", 200);
     let group = scene.group(&[&a.name()]);
-    let lease = scene.attach(&group, 1);
-    lease.after_round().blocking_recv().expect("a round ends");
+    let _lease = scene.attach(&group, 1);
+    scene.round(&group);
     let server = |text: &str| {
         Server::new(text.into(), vec![Addr::literal(text.as_bytes()).expect("an address")])
     };
@@ -286,9 +305,8 @@ fn a_request_no_server_understands_is_named_once() {
     let mut spec = scene.spec.clone();
     let request = "GET / HTTP/1.1\r\n".into();
     spec.probe = ProbeSpec::Http(HttpProbe { request, valid_statuses: None, tls: None });
-    let lease = scene.attach_spec(spec, &group, 1);
-    lease.after_round().blocking_recv().expect("a round ends");
-    lease.after_round().blocking_recv().expect("and another");
+    let _lease = scene.attach_spec(spec, &group, 1);
+    soon("two rounds", || scene.lines("run a check cycle").len() > 2);
     assert_eq!(
         scene.lines("http_req"),
         [

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
+use tokio::sync::oneshot;
 
 use super::Topic;
 use super::upstream::{Bound, groups};
@@ -55,6 +56,8 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
         return c.fail("failed to create timer: process exiting");
     }
     let tls = is_tls.then(|| ClientTls::build(&ClientSpec::default())).and_then(Result::ok);
+    // `no_timer`: the library runs the first cycle in the caller.
+    let (waits, (tell, told)) = (c.truthy(15), oneshot::channel());
     let lease = engine.attach(Attach {
         spec,
         group,
@@ -63,17 +66,16 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
         debug: c.truthy(14),
         tls,
         generation: worker.part::<Bound>().generation.get(),
+        after_round: waits.then_some(tell),
     });
-    let first_round = c.truthy(15).then(|| lease.after_round());
     keep(worker, lease);
-    match first_round {
-        // `no_timer`: the library runs the first cycle in the caller.
-        Some(told) => c.ask(async move {
-            let _ = told.await;
-            Reply::one(true)
-        }),
-        None => c.ret(true),
+    if !waits {
+        return c.ret(true);
     }
+    c.ask(async move {
+        let _ = told.await;
+        Reply::one(true)
+    })
 }
 
 /// Keeps the lease until the worker goes down, as the library's timers end then.
