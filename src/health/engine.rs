@@ -67,7 +67,7 @@ impl Engine {
         let mut register = self.register();
         let generation = ask.generation;
         let found = register.checks.iter_mut().find(|c| *c.spec == ask.spec);
-        let (id, orders) = match found {
+        let id = match found {
             Some(check) => {
                 if check.users.iter().all(|u| *u < generation) {
                     let setting =
@@ -78,7 +78,7 @@ impl Engine {
                     let _ = check.orders.send(Order::AfterRound(tell));
                 }
                 check.users.push(generation);
-                (check.id, check.orders.clone())
+                check.id
             }
             None => self.start(&mut register, ask.spec.clone(), ask),
         };
@@ -107,12 +107,7 @@ impl Engine {
         self.register().checks.iter().map(|c| (c.spec.clone(), c.core.clone())).collect()
     }
 
-    fn start(
-        &self,
-        register: &mut Register,
-        spec: CheckSpec,
-        ask: Attach,
-    ) -> (u64, UnboundedSender<Order>) {
+    fn start(&self, register: &mut Register, spec: CheckSpec, ask: Attach) -> u64 {
         let spec = Arc::new(spec);
         let bit = register.free_bit(spec.upstream.as_ref());
         let mirror = ask.table.map(|table| register.mirror(table, &spec));
@@ -126,10 +121,10 @@ impl Engine {
         let (orders, receiver) = unbounded_channel();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (core, users) = (checker.core.clone(), vec![ask.generation]);
-        register.checks.push(Check { id, spec, bit, core, users, orders: orders.clone() });
+        register.checks.push(Check { id, spec, bit, core, users, orders });
         // The thread ends with the process only: the channel is open.
         let _ = self.tasks.send(Task::Start { checker: Box::new(checker), orders: receiver });
-        (id, orders)
+        id
     }
 
     fn detach(&self, id: u64, generation: u64) {

@@ -22,5 +22,5 @@ pub use self::group::{Body, Group, PeerSet, Server, Snapshot};
 pub use self::keepalive::{Idle, KeepaliveConf};
 pub use self::peer::{CheckBit, Peer, PeerConf};
 pub use self::pick::{Algo, NoLivePeers, Picked, Seed, Tries};
-pub use self::registry::{GroupError, Groups, Mention, live, live_generation};
+pub use self::registry::{Current, GroupError, Groups, Mention, live, live_generation};
 pub use self::report::{Report, ReportKind, Step};

@@ -5,6 +5,7 @@
 //!   start:   go_live(generation) ── same names adopt peer states ──▶ live()
 //! ```
 
+use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bstr::{BStr, BString, ByteSlice};
@@ -124,6 +125,20 @@ pub fn live() -> Arc<Groups> {
 /// The number of the configuration that started last.
 pub fn live_generation() -> u64 {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// The group a request is being passed to, if any; kept in the request by who passes it.
+#[derive(Default)]
+pub struct Current(RefCell<Option<Arc<Group>>>);
+
+impl Current {
+    pub fn set(&self, group: Arc<Group>) {
+        self.0.replace(Some(group));
+    }
+
+    pub fn group(&self) -> Option<Arc<Group>> {
+        self.0.borrow().clone()
+    }
 }
 
 /// How `proxy_pass` and its kind name a group.

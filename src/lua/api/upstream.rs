@@ -7,16 +7,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bstr::ByteSlice;
 
 use super::Topic;
+use crate::http::Request;
 use crate::lua::ctx;
 use crate::lua::phase::ANY;
 use crate::lua::raw::{Call, Op, Raise, Val};
 use crate::lua::vm::Worker;
-use crate::upstream::{Group, Groups, Peer, PeerSet, Server, live};
+use crate::upstream::{Current, Group, Groups, Peer, PeerSet, Server, live};
 
 pub const TOPIC: Topic = Topic::of(&[
     Op { name: "upstream.get_upstreams", phases: ANY, run: upstreams },
@@ -103,10 +105,11 @@ fn set_peer_down(c: &Call<'_>) -> Result<c_int, Raise> {
 }
 
 fn current_upstream_name(c: &Call<'_>) -> Result<c_int, Raise> {
-    let Some(request) = c.try_ctx().and_then(|ctx| ctx.request.clone()) else {
+    let request = c.try_ctx().and_then(|ctx| ctx.request.clone());
+    let Some(request) = request.and_then(|r| Rc::downcast::<Request>(r).ok()) else {
         return Err(Raise::text("no request object found"));
     };
-    match &request.upstream.borrow().group {
+    match request.ext::<Current>().group() {
         Some(group) => c.ret(Val::Str(group.name().into())),
         None => c.ret(Val::Nil),
     }
