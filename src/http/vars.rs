@@ -276,8 +276,13 @@ impl Request {
             }
             return Ok(());
         }
-        if row.is_some_and(|row| !row.changeable) {
-            return Err(VarWriteError::NotChangeable);
+        if let Some(row) = row.filter(|row| !row.changeable) {
+            // nginx knows families such as $arg_* by no name.
+            let is_family = row.name.ends_with('*');
+            return Err(match is_family {
+                true => VarWriteError::NotFound,
+                false => VarWriteError::NotChangeable,
+            });
         }
         match row.and_then(|row| row.write) {
             Some(write) => write(self, value.unwrap_or_default()),

@@ -10,12 +10,15 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 
+use super::balancer::BalancerByLua;
 use super::chunk::{Code, Script, inline_name};
 use super::phases;
 use crate::conf::row::{
-    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, at_least, flag, lua_block, row, take,
+    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, UPSTREAM, at_least, flag, lua_block,
+    row, take,
 };
 use crate::conf::{Builder, Diag, Directive, Part, Severity, inherit};
+use crate::http::balancer::{Balancer, Chooser};
 use crate::http::build::Content;
 use crate::http::rewrite::{self, conf::REWRITE_LEVELS};
 use crate::http::template::Template;
@@ -136,6 +139,17 @@ const SET: [Row; 3] = [
     }),
 ];
 
+const BALANCER: [Row; 2] = [
+    lua_block("balancer_by_lua_block", UPSTREAM, take(0), |b, d| {
+        let script = inline(b, d)?;
+        set_balancer(b, d, script)
+    }),
+    row("balancer_by_lua_file", UPSTREAM, take(1), |b, d| {
+        let script = file(b, d)?;
+        set_balancer(b, d, script)
+    }),
+];
+
 const LEVELS: u32 = HTTP_LEVELS | IF_LOCATION;
 
 const REWRITE: [Row; 3] = phase!(LEVELS, rewrite, "rewrite_by_lua");
@@ -162,6 +176,7 @@ pub const ROWS: &[&[Row]] = &[
     &INIT,
     &INIT_WORKER,
     &EXIT_WORKER,
+    &BALANCER,
     OTHERS,
 ];
 
@@ -300,6 +315,11 @@ fn file_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<Script>
     }
     let path = Template::compile(b, &path)?;
     Ok(Arc::new(Script::new(Code::File(path))))
+}
+
+fn set_balancer(b: &mut Builder<'_>, d: &Directive, script: Arc<Script>) -> Result<(), Diag> {
+    let chooser = &mut b.part::<Chooser>().0;
+    d.once(chooser, |_| Ok(Arc::new(BalancerByLua(script)) as Arc<dyn Balancer>))
 }
 
 fn set_shared_dict(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

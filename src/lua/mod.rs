@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod ask;
+mod balancer;
 mod board;
 pub mod chunk;
 pub mod conf;

@@ -197,7 +197,7 @@ fn exec(r: &Rc<Request>, uri: Vec<u8>, args: Vec<u8>) -> Flow {
 }
 
 /// Runs code that cannot wait; gives what `results` read, or logs the error.
-fn run_sync<T>(
+pub(super) fn run_sync<T>(
     r: &Rc<Request>,
     script: &Script,
     phase: Phase,

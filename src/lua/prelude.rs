@@ -85,6 +85,7 @@ const FILES: &[(&str, &str)] = files!(
     "44_req"
     "45_location"
     "50_shdict"
+    "51_balancer"
     "90_cjson"
     "95_resty_core"
     "99_seal"

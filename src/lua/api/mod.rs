@@ -8,6 +8,7 @@ use super::raw::Op;
 use super::raw::ffi::Ffi;
 
 mod arg;
+mod balancer;
 mod control;
 mod coroutine;
 pub mod encode;
@@ -51,6 +52,7 @@ impl Topic {
 #[rustfmt::skip]
 pub const TOPICS: &[&Topic] = &[
     &arg::TOPIC,
+    &balancer::TOPIC,
     &control::TOPIC,
     &coroutine::TOPIC,
     &encode::TOPIC,

@@ -1,0 +1,34 @@
+//! `balancer_by_lua*` as the chooser of an upstream group.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::chunk::Script;
+use super::phase::Phase;
+use super::phases::run_sync;
+use super::request::LuaRequest;
+use crate::http::Request;
+use crate::http::balancer::{Balancer, Turn, Verdict};
+
+/// The script of one group.
+pub struct BalancerByLua(pub Arc<Script>);
+
+impl Balancer for BalancerByLua {
+    fn choose(&self, r: &Rc<Request>, _turn: &Rc<Turn>) -> Verdict {
+        let lua = r.ext::<LuaRequest>();
+        lua.exit.set(None);
+        if run_sync(r, &self.0, Phase::Balancer, |_| ()).is_none() {
+            return Verdict::Status(500);
+        }
+        match lua.exit.take() {
+            None | Some(OK) => Verdict::Go,
+            Some(BUSY) => Verdict::Busy,
+            Some(DECLINED) => Verdict::Declined,
+            Some(_) => Verdict::Status(500),
+        }
+    }
+}
+
+const OK: i32 = 0;
+const BUSY: i32 = -3;
+const DECLINED: i32 = -5;
