@@ -10,6 +10,7 @@ for name, f in pairs(coroutine) do
   std[name] = f
 end
 local raw_resume, raw_yield, raw_status = std.resume, std.yield, std.status
+local raw_running = std.running
 
 -- rewrite access content timer, ssl_*: phases that run as light threads.
 local YIELDABLE = 0x2 + 0x4 + 0x8 + 0x80 + 0x400 + 0x1000 + 0x4000 + 0x8000 + 0x10000 + 0x20000
@@ -37,10 +38,13 @@ local function is_thread(co, name)
   end
 end
 
+-- Coroutines whose child waits for native code.
+local busy = setmetatable({}, { __mode = "k" })
+
 local function status_of(co)
   local raw = raw_status(co)
   if raw == "suspended" then
-    return waiting[co] and "running" or N["coroutine.light_status"](co) or raw
+    return busy[co] and "normal" or waiting[co] and "running" or N["coroutine.light_status"](co) or raw
   end
   return raw
 end
@@ -49,6 +53,7 @@ local settle
 
 local function go_on(co, ...)
   waiting[co] = nil
+  busy[raw_running()] = nil
   return settle(co, raw_resume(co, ...))
 end
 
@@ -56,6 +61,7 @@ function settle(co, ...)
   local ok, first = ...
   if first == ASK and ok then
     waiting[co] = true
+    busy[raw_running()] = true
     return go_on(co, raw_yield(ASK))
   end
   if not ok and first == "cannot resume non-suspended coroutine" then

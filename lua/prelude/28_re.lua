@@ -25,13 +25,16 @@ local function compiled(pattern, opts)
   if not id then
     return nil, groups
   end
+  local is_dfa = find(opts, "d", 1, true) ~= nil
+  -- The DFA matcher knows the whole match only.
+  groups, names = is_dfa and 0 or groups, not is_dfa and names or nil
   local regex = {
     handle = handle(id),
     groups = groups,
     names = names,
     room = 2 * (groups + 1),
     spans = ffi.new("int32_t[?]", 2 * (groups + 1)),
-    is_dfa = find(opts, "d", 1, true) ~= nil,
+    is_dfa = is_dfa,
     has_duplicates = find(opts, "D", 1, true) ~= nil,
   }
   if cache_size >= CACHE_MAX then

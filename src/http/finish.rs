@@ -95,6 +95,11 @@ fn status_flow(r: &Rc<Request>, code: u16) -> Option<Phase> {
         complete(r);
         return None;
     }
+    if r.capture.is_some() {
+        // Whoever captures a response wants the status, not a page about it.
+        captured_status(r, code);
+        return None;
+    }
     if !may_keep_alive(code) && !r.is_subrequest() {
         r.keepalive.set(false);
     }
@@ -108,6 +113,19 @@ fn status_flow(r: &Rc<Request>, code: u16) -> Option<Phase> {
             own_page(r, r.err_status.get());
             None
         }
+    }
+}
+
+fn captured_status(r: &Rc<Request>, code: u16) {
+    r.err_status.set(code);
+    {
+        let mut out = r.headers_out.borrow_mut();
+        out.status_line = None;
+        out.content_type = None;
+        out.clear_body_facts();
+    }
+    if r.send_header().is_err() || r.output(Chunk::last()).is_err() {
+        spoil(r);
     }
 }
 
@@ -156,7 +174,7 @@ fn apply_error_page(r: &Rc<Request>, page: &ErrorPage, code: u16) -> Flow {
 }
 
 /// Sends nginx's built-in page for `code`.
-fn own_page(r: &Rc<Request>, code: u16) {
+pub fn own_page(r: &Rc<Request>, code: u16) {
     let code = if code == 0 { r.err_status.get() } else { code };
     r.err_status.set(code);
     let location = r.location();

@@ -93,7 +93,9 @@ pub fn current() -> Option<Rc<Ctx>> {
 
 /// The worker the running VM belongs to.
 pub fn worker() -> Option<Rc<super::vm::Worker>> {
-    current().map(|ctx| Rc::clone(&ctx.vm.worker)).or_else(|| LOADING.with_borrow(Clone::clone))
+    current()
+        .map(|ctx| Rc::clone(&ctx.vm.worker))
+        .or_else(|| LOADING.try_with(|loading| loading.borrow().clone()).ok().flatten())
 }
 
 /// The most talkative level that is written anywhere.
@@ -117,6 +119,11 @@ pub fn log(level: Level, text: &str) {
 /// Makes `worker` known to code that runs without a context.
 pub fn set_worker(worker: &Rc<super::vm::Worker>) {
     LOADING.with_borrow_mut(|w| *w = Some(Rc::clone(worker)));
+}
+
+/// Forgets the worker at its end, so that its VM is closed while the thread still stands.
+pub fn clear_worker() {
+    LOADING.take();
 }
 
 /// Restores the context that ran before.

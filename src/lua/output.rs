@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::conf::LuaLoc;
 use super::request::LuaRequest;
 use crate::http::method::Method;
-use crate::http::{Chunk, OutputError, Request};
+use crate::http::{Chunk, OutputError, Request, finish};
 
 /// Sends a piece of the body, or with `None` its end.
 pub fn send(r: &Rc<Request>, lua: &LuaRequest, data: Option<Bytes>) -> Result<(), OutputError> {
@@ -31,6 +31,9 @@ pub fn send(r: &Rc<Request>, lua: &LuaRequest, data: Option<Bytes>) -> Result<()
         lua.buffering.set(true);
     }
     send_head(r, lua)?;
+    if lua.eof.get() {
+        return Ok(());
+    }
     if r.header_only.get() {
         lua.eof.set(true);
         r.discard_body().map_err(|_| OutputError::Broken)?;
@@ -60,7 +63,18 @@ pub fn send_head(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {
         out.content_length = None;
         out.accept_ranges = false;
     }
-    if lua.buffering.get() { Ok(()) } else { r.send_header() }
+    if lua.buffering.get() {
+        return Ok(());
+    }
+    match r.send_header() {
+        Err(OutputError::Status(code)) if !r.header_sent.get() => {
+            // A filter wants another answer: it is given in full, what the script says is dropped.
+            lua.eof.set(true);
+            finish::own_page(r, code);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn send_end(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {

@@ -88,7 +88,7 @@ impl Phase {
 pub const ANY: u32 = u32::MAX;
 
 /// Every phase but init: something runs that has a context.
-pub const WITH_CTX: u32 = ANY - 1;
+pub const WITH_CTX: u32 = ANY >> 1;
 
 /// Phases that serve a client's request.
 pub const REQUEST: u32 = Phase::Set.bit()

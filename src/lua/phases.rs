@@ -98,11 +98,36 @@ impl ByLua {
         match sched::start(&ctx, &func, &[]) {
             Some(outcome) => Step::Ready(settle(r, &lua, self.phase, outcome)),
             None => Step::wait(async move {
-                let outcome = sched::drive(&ctx).await;
-                settle(r, &lua, self.phase, outcome)
+                match watched(r, &lua, &ctx).await {
+                    Some(outcome) => settle(r, &lua, self.phase, outcome),
+                    None => Flow::Status(499),
+                }
             }),
         }
     }
+}
+
+/// Drives a context; `None` when the client went away and nobody wants to know.
+async fn watched(r: &Rc<Request>, lua: &LuaRequest, ctx: &Rc<Ctx>) -> Option<Outcome> {
+    let watches = r.with_location(|l| l.scope.part::<LuaLoc>().check_client_abort());
+    if !watches {
+        return Some(sched::drive(ctx).await);
+    }
+    let mut drive = std::pin::pin!(sched::drive(ctx));
+    let gone = async {
+        // Whatever ends the watch, the client is not there any more.
+        let _ = r.conn.closed_by_client().await;
+    };
+    tokio::select! {
+        biased;
+        outcome = &mut drive => return Some(outcome),
+        () = gone => {}
+    }
+    r.log(Level::Info, format_args!("client prematurely closed connection"));
+    r.main().keepalive.set(false);
+    let handler = lua.on_abort.take()?;
+    sched::add(ctx, &handler);
+    Some(drive.await)
 }
 
 /// What the end of a Lua phase means for the request.
@@ -118,6 +143,11 @@ fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> 
             Err(flow) => return flow,
         },
     };
+    if code == ERROR && r.is_subrequest() && !r.header_sent.get() {
+        // The parent sees a failure, not a lost connection.
+        r.set_status(500);
+        return Flow::Done;
+    }
     if phase == Phase::Content {
         return match code {
             OK => finish(r, lua),
@@ -165,6 +195,7 @@ fn answer(code: i32) -> Flow {
 /// `ngx.exit(code)`: what has been said goes out, the code is what the phase answers.
 fn exit(r: &Rc<Request>, lua: &LuaRequest, code: i32) -> Result<i32, Flow> {
     let leaves_silently = matches!(code, ERROR | 408 | 499 | 444);
+    lua.exit.set(Some(code));
     if !r.header_sent.get() && r.headers_out.borrow().status == 0 && code >= 200 {
         r.set_status(code as u16);
     }
@@ -272,12 +303,14 @@ impl Filter for FilterByLua {
         let script = r.with_location(|l| l.scope.part::<LuaLoc>().header_filter.clone());
         let Some(script) = script else { return Ok(()) };
         let lua = r.ext::<LuaRequest>();
-        lua.exit.set(None);
+        let before = lua.exit.get();
         run_sync(r, &script, Phase::HeaderFilter, |_| ()).ok_or(OutputError::Broken)?;
-        match lua.exit.take() {
-            None | Some(OK) => Ok(()),
+        match lua.exit.get() {
+            // Only a code that is new says something.
+            code if code == before || code.is_none() || code == Some(OK) => Ok(()),
             Some(ERROR) => Err(OutputError::Broken),
             Some(code) => Err(OutputError::Status(code.clamp(0, 999) as u16)),
+            None => Ok(()),
         }
     }
 

@@ -14,11 +14,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::ask::{Ask, Outcome};
-use super::board::{Status, Wake};
+use super::board::{Parent, Status, Wake};
 use super::ctx::{Ctx, enter};
 use super::fault;
 use super::raw::co::Failure;
 use super::raw::{Co, Func, Step, Val};
+use crate::base::clock;
 
 /// Runs a function as the entry thread of `ctx`, to the end.
 pub async fn run(ctx: &Rc<Ctx>, func: &Func, args: &[Val]) -> Outcome {
@@ -49,6 +50,16 @@ pub fn start_co(ctx: &Rc<Ctx>, co: Co, count: i32) -> Option<Outcome> {
     outcome
 }
 
+/// Adds a user thread of the entry thread; it runs at the next turn of [`drive`].
+pub fn add(ctx: &Rc<Ctx>, func: &Func) {
+    let co = ctx.vm.take_co();
+    co.push_func(func);
+    let mut board = ctx.board.borrow_mut();
+    let coroutine = board.lights.first().map_or(0, |entry| entry.id);
+    let light = board.add(co, Some(Parent { light: 0, coroutine }));
+    board.ready.push_back((light, Wake::Start(1)));
+}
+
 /// Waits for what light threads wait for and runs them, until the entry is over.
 pub async fn drive(ctx: &Rc<Ctx>) -> Outcome {
     let _abort = AbortOnDrop(ctx);
@@ -72,7 +83,10 @@ fn poll(ctx: &Rc<Ctx>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let mut board = ctx.board.borrow_mut();
         board.waits = waits;
         match polled {
-            Poll::Ready((light, reply)) => board.ready.push_back((light, Wake::Reply(reply))),
+            Poll::Ready((light, reply)) => {
+                clock::update();
+                board.ready.push_back((light, Wake::Reply(reply)));
+            }
             Poll::Pending => return Poll::Pending,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::api;
 use super::chunk::Script;
 use super::conf::{LuaLoc, LuaMain};
-use super::ctx::{Ctx, enter};
+use super::ctx::{Ctx, clear_worker, enter};
 use super::phase::Phase;
 use super::request::LuaRequest;
 use super::vm::{Settings, Vm, VmError, Worker};
@@ -81,6 +81,7 @@ impl LuaWorker {
         self.exit();
     }
 
+    /// Runs `exit_worker_by_lua` and forgets the VM.
     pub fn exit(&self) {
         let main = self.http.scope.part::<LuaMain>();
         if let Some(script) = &main.exit_worker {
@@ -95,6 +96,7 @@ impl LuaWorker {
         let last = WORKER
             .with_borrow_mut(|worker| worker.take_if(|worker| Rc::ptr_eq(&worker.vm, &self.vm)));
         drop(last);
+        clear_worker();
     }
 
     fn run(&self, script: &Script, phase: Phase, what: &str) {
@@ -115,7 +117,7 @@ pub fn vm_for(r: &Rc<Request>) -> Option<Rc<Vm>> {
     if r.with_location(|l| l.scope.part::<LuaLoc>().code_cache()) {
         return Some(worker.vm);
     }
-    let kept = r.main().ext::<LuaRequest>();
+    let kept = r.ext::<LuaRequest>();
     if let Some(vm) = &*kept.vm.borrow() {
         return Some(Rc::clone(vm));
     }

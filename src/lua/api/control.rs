@@ -8,7 +8,8 @@ use super::uri::{split_unsafe, unsafe_byte};
 use crate::base::escape;
 use crate::base::log::Level;
 use crate::lua::ask::{Ask, Leave};
-use crate::lua::phase::{HANDLERS, Phase, YIELDABLE};
+use crate::lua::conf::LuaLoc;
+use crate::lua::phase::{HANDLERS, Phase, REQUEST, YIELDABLE};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 use crate::lua::request::LuaRequest;
 
@@ -16,6 +17,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "control.exit", phases: EXIT, run: exit },
     Op { name: "control.exec", phases: HANDLERS, run: exec },
     Op { name: "control.redirect", phases: HANDLERS, run: redirect },
+    Op { name: "control.on_abort", phases: REQUEST, run: on_abort },
 ]);
 
 const EXIT: u32 =
@@ -122,6 +124,23 @@ fn redirect(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     r.set_status(status as u16);
     c.leave(Ask::Leave(Leave::Exit(status as i32)))
+}
+
+/// The function becomes a light thread when the client goes away.
+fn on_abort(c: &Call<'_>) -> Result<c_int, Raise> {
+    let r = c.request()?;
+    let lua = r.ext::<LuaRequest>();
+    if lua.on_abort.borrow().is_some() {
+        return c.fail("duplicate call");
+    }
+    if !r.with_location(|l| l.scope.part::<LuaLoc>().check_client_abort()) {
+        return c.fail("lua_check_client_abort is off");
+    }
+    if !c.is_lua_func(1) {
+        return Err(c.arg_error(1, "Lua function expected"));
+    }
+    *lua.on_abort.borrow_mut() = Some(c.keep(&c.ctx()?.vm.host, 1));
+    c.ret(1)
 }
 
 fn abortable(c: &Call<'_>) -> Result<(), Raise> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Topic;
 use super::encode::push_pairs;
 use crate::base::date;
-use crate::base::escape::Pair;
+use crate::base::escape::{self, Pair, Set};
 use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
@@ -64,7 +64,7 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
         );
         return Ok(0);
     }
-    let name = escaped(&header_name(r, c.bytes(1)?));
+    let name = escape_with(&header_name(r, c.bytes(1)?), ESCAPE_NAME);
     let mut values = Vec::new();
     let mut bad = None;
     match c.kind(2) {
@@ -85,6 +85,12 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
     if let Some(what) = bad {
         return Err(Raise::text(format!("string, number, boolean or array expected, got {what}")));
     }
+    if name.eq_ignore_ascii_case(b"content-length") {
+        let is_number = |v: &Bytes| !v.is_empty() && v.iter().all(u8::is_ascii_digit);
+        if !values.last().is_none_or(is_number) {
+            return Err(Raise::text("failed to set header content-length (error: -1)"));
+        }
+    }
     let lua = r.ext::<LuaRequest>();
     lua.headers_set.set(true);
     if name.eq_ignore_ascii_case(b"content-type") {
@@ -97,7 +103,7 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
 fn text_of(v: &crate::lua::raw::View<'_>, at: c_int) -> Option<Bytes> {
     match v.kind(at) {
         Kind::Bool => Some(Bytes::from_static(if v.truthy(at) { b"true" } else { b"false" })),
-        _ => v.to_bytes(at).map(escaped),
+        _ => v.to_bytes(at).map(|text| escape_with(text, ESCAPE_VALUE)),
     }
 }
 
@@ -154,23 +160,12 @@ fn header_name(r: &Rc<Request>, name: &[u8]) -> Bytes {
     }
 }
 
-/// Control characters are escaped: a value must not begin another line.
-fn escaped(text: &[u8]) -> Bytes {
-    if !text.iter().any(|b| is_control(*b)) {
-        return Bytes::copy_from_slice(text);
+/// Bytes that would end a name or a line are escaped.
+pub fn escape_with(text: &[u8], kind: i64) -> Bytes {
+    match Set::of_lua_type(kind) {
+        Some(set) => Bytes::copy_from_slice(&escape::uri(text, set)),
+        None => Bytes::copy_from_slice(text),
     }
-    let mut out = Vec::with_capacity(text.len() + 8);
-    for byte in text {
-        match is_control(*byte) {
-            true => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-            false => out.push(*byte),
-        }
-    }
-    out.into()
-}
-
-fn is_control(byte: u8) -> bool {
-    (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
 /// `(max, raw)`: the table, and "truncated" when there are more.
@@ -244,3 +239,7 @@ fn set_status_line(c: &Call<'_>) -> Result<c_int, Raise> {
 }
 
 const ONE_VALUE: &[&[u8]] = &[b"server", b"date", b"location", b"expires", b"etag", b"refresh"];
+
+/// The sets of lua-nginx-module for header names and values.
+pub const ESCAPE_NAME: i64 = 7;
+pub const ESCAPE_VALUE: i64 = 8;

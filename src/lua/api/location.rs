@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use super::Topic;
 use super::encode::args_of_table;
 use super::uri::split_unsafe;
+use crate::base::log::Level;
 use crate::http::body::Body;
 use crate::http::capture::Capture;
 use crate::http::method::Method;
@@ -70,6 +71,8 @@ fn add(c: &Call<'_>) -> Result<c_int, Raise> {
         capture: Some(Rc::default()),
     };
     let Some(sub) = subrequest::begin(r, spec) else {
+        let shown = bstr::BStr::new(target);
+        r.log(Level::Error, format_args!("lua subrequests cycle while processing \"{shown}\""));
         return Err(Raise::text("failed to issue subrequest: -1"));
     };
     set_vars(c, &sub)?;

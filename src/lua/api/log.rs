@@ -49,12 +49,12 @@ fn write(c: &Call<'_>, level: Level, first: c_int) -> Result<c_int, Raise> {
             Kind::Str | Kind::Num => line.extend_from_slice(c.bytes(index)?),
             Kind::Table => {
                 let text = "expected table to have __tostring metamethod";
-                return Err(c.arg_error(index, text));
+                return Err(c.arg_error(index + 1 - first, text));
             }
             _ => {
                 let what = c.type_name(index);
                 let text = format!("string, number, boolean, or nil expected, got {what}");
-                return Err(c.arg_error(index, text));
+                return Err(c.arg_error(index + 1 - first, text));
             }
         }
     }

@@ -121,7 +121,8 @@ extern "C" fn exec(
 
 extern "C" fn free(id: f64) {
     guard((), || {
-        REGEXES.with_borrow_mut(|all| all.remove(Id::from_bits(id as u64)));
+        // The thread may be ending already.
+        let _ = REGEXES.try_with(|all| all.borrow_mut().remove(Id::from_bits(id as u64)));
     });
 }
 

@@ -11,6 +11,7 @@ use super::header;
 use super::uri::unsafe_byte;
 use crate::base::escape;
 use crate::http::Request;
+use crate::http::body::Expected;
 use crate::http::method::Method;
 use crate::lua::ask::{Ask, Leave};
 use crate::lua::phase::{Phase, REQUEST};
@@ -47,16 +48,17 @@ fn set_header(c: &Call<'_>) -> Result<c_int, Raise> {
     if r.line.version < 1000 {
         return Ok(0);
     }
-    let name = Bytes::copy_from_slice(c.bytes(1)?);
+    let name = header::escape_with(c.bytes(1)?, header::ESCAPE_NAME);
+    let value_of = |text: &[u8]| header::escape_with(text, header::ESCAPE_VALUE);
     let mut values = Vec::new();
     if c.kind(2) == Kind::Table {
         for n in 1..=c.raw_len(2) {
             c.with_item(2, n, |v, item| {
-                values.extend(v.to_bytes(item).map(Bytes::copy_from_slice));
+                values.extend(v.to_bytes(item).map(value_of));
             });
         }
     } else if !c.absent(2) {
-        values.push(Bytes::copy_from_slice(c.bytes(2)?));
+        values.push(value_of(c.bytes(2)?));
     }
     let mut list = r.headers_in.borrow_mut();
     match values.len() {
@@ -87,6 +89,14 @@ fn follow(r: &Rc<Request>, name: &[u8], value: Option<&Bytes>) {
             Bytes::from(value[..end].to_ascii_lowercase())
         });
         *r.host.borrow_mut() = host;
+    }
+    // A length that a script sets before the body is read is how much of it is read.
+    if name.eq_ignore_ascii_case(b"content-length")
+        && !r.body.is_read()
+        && let Expected::Length(_) = r.body.expected()
+        && let Some(length) = value.and_then(|v| std::str::from_utf8(v).ok()?.parse().ok())
+    {
+        r.body.expect(Expected::Length(length));
     }
 }
 

@@ -144,12 +144,6 @@ fn init(c: &Call<'_>) -> Result<c_int, Raise> {
         return Err(Raise::text(format!("expecting 0 or 1 argument but seen {}", c.len())));
     }
     let r = c.request()?;
-    if r.body.is_discarded() {
-        return Err(Raise::text("request body already discarded asynchronously"));
-    }
-    if !r.body.is_read() {
-        return Err(Raise::text("request body not read yet"));
-    }
     if c.opt_int(1)?.is_some_and(|size| size <= 0) {
         return Err(c.arg_error(1, "bad size argument"));
     }
@@ -172,7 +166,10 @@ fn append(c: &Call<'_>) -> Result<c_int, Raise> {
 fn finish(c: &Call<'_>) -> Result<c_int, Raise> {
     let draft = c.request()?.ext::<Draft>().0.take();
     match draft {
-        Some(data) => replace(c, data.into())?,
+        Some(data) => {
+            set_length(c, data.len())?;
+            c.request()?.body.replace(data.into());
+        }
         None => return Err(Raise::text("request_body not initialized")),
     }
     Ok(0)

@@ -108,8 +108,9 @@ fn set_status(c: &Call<'_>) -> Result<c_int, Raise> {
     r.err_status.set(0);
     r.set_status(status.clamp(0, i64::from(u16::MAX)) as u16);
     if status == 101 {
-        // nginx keeps no body for these either.
-        r.headers_out.borrow_mut().content_length = None;
+        // nginx has no text for this one.
+        let line = Bytes::from_static(b"101 Switching Protocols");
+        r.headers_out.borrow_mut().status_line = Some(line);
     }
     Ok(0)
 }

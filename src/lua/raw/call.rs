@@ -239,12 +239,10 @@ unsafe extern "C-unwind" fn trampoline(l: *mut lua_State) -> c_int {
 /// Runs the row; on error its value is on top of the stack.
 fn run(op: &'static Op, l: *mut lua_State) -> Option<c_int> {
     let call = Call::new(l);
-    let result = match check_phase(op, &call) {
-        Ok(()) => catch_unwind(AssertUnwindSafe(|| (op.run)(&call))).unwrap_or_else(|panic| {
-            Err(Raise::Text(format!("internal error in {}: {}", op.name, reason(&*panic)).into()))
-        }),
-        Err(raise) => Err(raise),
-    };
+    let checked_run = || check_phase(op, &call).and_then(|()| (op.run)(&call));
+    let result = catch_unwind(AssertUnwindSafe(checked_run)).unwrap_or_else(|panic| {
+        Err(Raise::Text(format!("internal error in {}: {}", op.name, reason(&*panic)).into()))
+    });
     match result {
         Ok(count) => Some(count),
         Err(raise) => {

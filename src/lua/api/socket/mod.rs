@@ -108,7 +108,8 @@ impl Drop for Owned {
 
 fn free(c: &Call<'_>) -> Result<c_int, Raise> {
     let id = Id::from_bits(c.int(1)? as u64);
-    let gone = SOCKETS.with_borrow_mut(|all| all.remove(id));
+    // The thread may be ending already.
+    let gone = SOCKETS.try_with(|all| all.borrow_mut().remove(id)).ok().flatten();
     if let Some(socket) = gone {
         socket.abandon();
     }
