@@ -19,8 +19,10 @@ pub struct Schedule {
 /// When the first round comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum First {
-    /// At once, as `resty.upstream.healthcheck`.
     AtOnce,
+    /// In a moment: checks are asked for while a worker starts, and a gateway may well check ports
+    /// that it is only about to open itself.
+    Soon,
     /// After one interval, as `resty.healthcheck`.
     AfterInterval,
     /// Within the first interval (but no later than a second), at a place of its own for each key.
@@ -32,6 +34,7 @@ impl Schedule {
         let interval_ms = interval_ms.max(1);
         let delay_ms = match first {
             First::AtOnce => 0,
+            First::Soon => SOON_MS.min(interval_ms),
             First::AfterInterval => interval_ms,
             First::Spread => phase_ms(key, interval_ms.min(SPREAD_MAX_MS)),
         };
@@ -67,6 +70,7 @@ pub fn phase_ms(key: &impl Hash, span_ms: u64) -> u64 {
 }
 
 const SPREAD_MAX_MS: u64 = 1000;
+const SOON_MS: u64 = 80;
 
 #[cfg(test)]
 mod tests {
@@ -100,6 +104,8 @@ mod tests {
     #[test]
     fn first_rounds() {
         assert_eq!(Schedule::new(100, First::AfterInterval, &0, 7).next_at_ms(), 107);
+        assert_eq!(Schedule::new(5000, First::Soon, &0, 7).next_at_ms(), 87);
+        assert_eq!(Schedule::new(20, First::Soon, &0, 7).next_at_ms(), 27);
         let at = |key: u32| Schedule::new(5000, First::Spread, &key, 0).next_at_ms();
         assert!((0..100).map(at).all(|ms| ms < 1000));
         assert!((0..100).map(at).collect::<std::collections::BTreeSet<_>>().len() > 50);

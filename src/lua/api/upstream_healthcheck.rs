@@ -109,7 +109,7 @@ fn spec(c: &Call<'_>) -> Result<CheckSpec, Raise> {
         interval_ms: c.num(7)? as u64,
         timeout_ms: c.num(8)? as u64,
         timeout_scope: TimeoutScope::EachOperation,
-        first: First::AtOnce,
+        first: if c.truthy(15) { First::AtOnce } else { First::Soon },
         concurrency: c.num(12)? as usize,
         machine: MachineSpec::RiseFall { fall: c.num(9)? as u64, rise: c.num(10)? as u64 },
         shm: Some(c.bytes(2)?.into()),
