@@ -98,6 +98,7 @@ const ROWS: &[&[Row]] = &[
     http::balancer::ROWS,
     http::proxy::conf::ROWS,
     http::index::ROWS,
+    http::add_header::ROWS,
     http::headers_more::conf::ROWS,
     http::set_misc::ROWS,
     http::try_files::ROWS,
@@ -122,10 +123,13 @@ const HANDLERS: &[&[http::Registered]] = &[
 
 /// Header and body filters, first to last on the way out.
 const FILTERS: &[&dyn http::Filter] = &[
+    &http::not_modified::FILTER,
+    &http::ranges::BODY,
     &http::headers_more::FILTER,
     &lua::phases::FILTER,
     &http::echo::FILTER,
-    // Those of nginx itself come last.
+    &http::add_header::FILTER,
+    &http::ranges::HEADER,
 ];
 
 /// Variables.

@@ -38,13 +38,16 @@ pub mod vars_ssl;
 
 pub mod access;
 pub mod access_log;
+pub mod add_header;
 pub mod balancer;
 pub mod echo;
 pub mod files;
 pub mod headers_more;
 pub mod index;
 pub mod map;
+pub mod not_modified;
 pub mod proxy;
+pub mod ranges;
 pub mod read_head;
 pub mod request_log;
 pub mod resolver;

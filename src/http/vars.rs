@@ -50,6 +50,8 @@ enum Source {
     Row(&'static VarRow),
     /// Defined by `set`, a named capture, `auth_request_set` and the like.
     User,
+    /// The same under the name of a built-in family (`set $arg_x`), which answers until it is set.
+    UserOr(&'static VarRow),
     Computed {
         compute: Compute,
         cacheable: bool,
@@ -114,9 +116,10 @@ impl VarTable {
             }
             return Ok(at);
         }
+        let fallback = self.row(&lower);
         let slot = &mut self.slots[at.0 as usize];
         if matches!(slot.source, Source::Unknown) {
-            slot.source = Source::User;
+            slot.source = fallback.map_or(Source::User, Source::UserOr);
         }
         Ok(at)
     }
@@ -200,15 +203,16 @@ impl Request {
         let table = &self.http.vars;
         let slot = table.slots.get(at.0 as usize)?;
         let vars = self.vars.borrow().clone();
-        let changing = matches!(slot.source, Source::Row(row) if !row.cacheable)
+        let changing = matches!(slot.source, Source::Row(row) | Source::UserOr(row) if !row.cacheable)
             || matches!(slot.source, Source::Computed { cacheable: false, .. });
         match vars.value(at) {
-            Value::Set(value) if !changing => return Some(value),
-            Value::Missing if !changing => return None,
-            _ => {}
+            // A value that changes is never kept; what is here was set.
+            Value::Set(value) => return Some(value),
+            Value::Missing => return None,
+            Value::Unset => {}
         }
         let value = match &slot.source {
-            Source::Row(row) => (row.read)(self, &slot.name),
+            Source::Row(row) | Source::UserOr(row) => (row.read)(self, &slot.name),
             Source::Computed { compute, .. } => compute(self),
             Source::User | Source::Unknown => {
                 vars.store(at, Value::Set(Bytes::new()));

@@ -15,6 +15,7 @@ use crate::conf::Scope;
 
 use self::conf::{Rule, Rules};
 use super::{
+    body::Expected,
     headers::{Header, Headers},
     output::{Filter, OutputError},
     phase::{Flow, Handler, Phase, Registered, Step},
@@ -136,6 +137,12 @@ fn take_effect(r: &Rc<Request>, name: &[u8], value: &Bytes) {
                 _ => &host[..],
             };
             *r.host.borrow_mut() = Some(Bytes::copy_from_slice(bare));
+        }
+        b"content-length" if !r.body.is_read() && r.body.expected() != Expected::None => {
+            let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            r.body.expect(length.map_or(Expected::None, Expected::Length));
+            // What the client really sends is no longer known to end where the next request begins.
+            r.keepalive.set(false);
         }
         b"connection" if value.eq_ignore_ascii_case(b"close") => r.keepalive.set(false),
         b"connection" if value.eq_ignore_ascii_case(b"keep-alive") => r.keepalive.set(true),

@@ -104,7 +104,7 @@ pub const ROWS: &[Row] = &[
     }),
     row("set_rotate", LEVELS, take(3), choose::set_rotate),
     row("set_hashed_upstream", LEVELS, take(3), choose::set_hashed_upstream),
-    row("upstream_list", HTTP, crate::conf::row::at_least(2), choose::set_upstream_list),
+    row("upstream_list", LEVELS, crate::conf::row::at_least(2), choose::set_upstream_list),
     flag("set_base32_padding", LEVELS, |b, d| d.flag_slot(&mut b.part::<Base32>().padding)),
     flag("set_misc_base32_padding", LEVELS, |b, d| {
         b.warn_deprecated("set_misc_base32_padding", "set_base32_padding");
@@ -112,8 +112,11 @@ pub const ROWS: &[Row] = &[
     }),
     row("set_base32_alphabet", LEVELS, take(1), |b, d| {
         if d.arg(1).len() != 32 {
-            let text = "\"set_base32_alphabet\" directive takes an alphabet of 32 bytes";
-            return Err(Diag::emerg(text));
+            let length = d.arg(1).len();
+            return Err(Diag::emerg(format!(
+                "\"set_base32_alphabet\" directive takes an alphabet of {length} bytes but 32 \
+                 expected"
+            )));
         }
         let alphabet = Bytes::copy_from_slice(d.arg(1));
         d.once(&mut b.part::<Base32>().alphabet, |_| Ok(alphabet))

@@ -1,10 +1,12 @@
 //! Quoting for SQL and JSON.
 
+use bstr::ByteSlice;
+
 use crate::base::escape;
 
-/// A MySQL string.
+/// A MySQL string; dollar signs are escaped, too.
 pub fn sql(text: &[u8]) -> Vec<u8> {
-    escape::quote_sql(text)
+    escape::quote_sql(text).replace(b"$", br"\$")
 }
 
 /// A PostgreSQL string with escapes; bytes of broken UTF-8 are written in octal.
@@ -12,7 +14,7 @@ pub fn pgsql(text: &[u8]) -> Vec<u8> {
     if text.is_empty() {
         return b"''".to_vec();
     }
-    let quoted = [b"E", &escape::quote_sql(text)[..]].concat();
+    let quoted = [b"E", &sql(text)[..]].concat();
     if std::str::from_utf8(&quoted).is_ok() {
         return quoted;
     }
