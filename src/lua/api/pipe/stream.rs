@@ -63,7 +63,10 @@ impl<T> End<T> {
     }
 
     /// Runs `work`, but not beyond a close.
-    async fn until_closed<R>(&self, work: impl Future<Output = io::Result<R>>) -> Result<R, String> {
+    async fn until_closed<R>(
+        &self,
+        work: impl Future<Output = io::Result<R>>,
+    ) -> Result<R, String> {
         tokio::select! {
             biased;
             () = self.aborted.notified() => Err("aborted".to_owned()),
