@@ -26,9 +26,9 @@ end
     }
 --- request
 GET /t
---- response_body
-falsebad argument #1 to '?' (non-array table found)
-falsebad argument #1 to '?' (string, number, boolean, nil, ngx.null, or array table expected, but got function)
+--- response_body_like
+^falsebad argument #1 to '(say|\?)' \(non-array table found\)
+falsebad argument #1 to '(print|\?)' \(string, number, boolean, nil, ngx.null, or array table expected, but got function\)$
 
 
 === TEST 3: output after eof

@@ -29,7 +29,7 @@ true
 GET /t
 --- response_body_like
 invalid sleep duration "-\d+"
-bad argument #1 to '\?' \(number expected, got string\)
+bad argument #1 to '(sleep|\?)' \(number expected, got string\)
 
 
 === TEST 3: zero yields
