@@ -111,6 +111,11 @@ impl LuaWorker {
     }
 }
 
+/// The `http` block of this thread's configuration, whose settings hold where there is no request.
+pub fn http() -> Option<Arc<HttpConf>> {
+    WORKER.with_borrow(|worker| worker.as_ref().map(|w| Arc::clone(&w.http)))
+}
+
 /// The VM that runs the code of a request: the thread's, or its own when the code cache is off.
 pub fn vm_for(r: &Rc<Request>) -> Option<Rc<Vm>> {
     let worker = WORKER.with_borrow(Clone::clone)?;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice};
 use tokio::sync::oneshot;
 
-use super::Topic;
 use super::upstream::{Bound, groups};
+use super::{Topic, socket};
 use crate::base::log;
 use crate::health::dialect::Dialect;
 use crate::health::store::Table;
@@ -26,7 +26,7 @@ use crate::lua::ctx;
 use crate::lua::phase::{ANY, WITH_CTX};
 use crate::lua::raw::{Call, Op, Raise, Reply, Val};
 use crate::lua::vm::Worker;
-use crate::net::tls::{ClientSpec, ClientTls};
+use crate::net::tls::ClientTls;
 use crate::shdict::zones;
 
 pub const TOPIC: Topic = Topic::of(&[
@@ -55,7 +55,11 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
     if worker.is_exiting() {
         return c.fail("failed to create timer: process exiting");
     }
-    let tls = is_tls.then(|| ClientTls::build(&ClientSpec::default())).and_then(Result::ok);
+    let tls = match is_tls.then(|| socket::tls::client(c)) {
+        Some(Err(why)) => return c.fail(why),
+        Some(Ok(client)) => Some(ClientTls::clone(&client)),
+        None => None,
+    };
     // `no_timer`: the library runs the first cycle in the caller.
     let (waits, (tell, told)) = (c.truthy(15), oneshot::channel());
     let lease = engine.attach(Attach {

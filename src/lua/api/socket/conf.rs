@@ -8,6 +8,7 @@ use crate::conf::row::{HTTP_LEVELS, flag, take};
 use crate::conf::{Part, Row, inherit, row};
 use crate::http::resolver::Names;
 use crate::lua::raw::Call;
+use crate::lua::worker;
 use crate::net::addr::Addr;
 
 /// `lua_socket_*` of a location.
@@ -67,13 +68,16 @@ pub struct Settings {
     names: Option<Names>,
 }
 
-/// The settings where a call is made; the defaults outside of requests.
+/// The settings where a call is made; outside of requests those of the `http` block.
 pub fn settings(c: &Call<'_>) -> Settings {
     match super::request_of(c) {
         Some(r) => r.with_location(|location| {
             location.scope.part::<SocketConf>().settings(Some(Names::of(location)))
         }),
-        None => SocketConf::default().settings(None),
+        None => match worker::http() {
+            Some(http) => http.scope.part::<SocketConf>().settings(None),
+            None => SocketConf::default().settings(None),
+        },
     }
 }
 

@@ -16,6 +16,7 @@ use crate::conf::row::{HTTP_LEVELS, Row, at_least, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, inherit};
 use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Raise, Reply};
+use crate::lua::worker;
 use crate::net::stream::Stream;
 use crate::net::tls::{self, ClientSpec, ClientTls, Protocols, Suites, VerifyError};
 
@@ -111,9 +112,13 @@ impl SslConf {
     }
 }
 
-fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
-    match request_of(c) {
-        Some(r) => r.with_location(|location| location.scope.part::<SslConf>().client()),
+/// The client side of TLS where this code runs: the location's, or that of the `http` block.
+pub fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
+    if let Some(r) = request_of(c) {
+        return r.with_location(|location| location.scope.part::<SslConf>().client());
+    }
+    match worker::http() {
+        Some(http) => http.scope.part::<SslConf>().client(),
         None => SslConf::default().client(),
     }
 }
