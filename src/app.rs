@@ -17,7 +17,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::base::errno::Errno;
 use crate::base::log::{self, Chain, Level, Sink};
-use crate::conf::{self, Check, Diag, Dirs, Disk, Row, Scope, Severity, Sources, Table};
+use crate::conf::{self, Check, Diag, Dirs, Disk, Recorder, Row, Scope, Severity, Sources, Table};
 use crate::process::errorlog::{self, DefaultLog};
 use crate::process::signal::{self, Action};
 use crate::process::{
@@ -53,7 +53,7 @@ pub fn run(request: &Request) -> i32 {
     open_first_log(&paths);
     let testing = matches!(request.what, What::Test | What::Dump);
     let globals = request.globals.clone();
-    let start = Start { paths, globals, testing, quiet: false };
+    let start = Start { paths, globals, testing, ..Start::default() };
     match request.what {
         What::Serve => process::run(start, HOOKS),
         What::Test | What::Dump => test(&start, request),
@@ -154,7 +154,13 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     let paths = start.paths.clone();
     let globals = start.globals.as_deref().unwrap_or_default();
     let main_file = paths.conf_file.as_os_str().as_bytes().as_bstr();
-    let parsed = conf::parse(&Disk, main_file, globals.as_bytes());
+    let files: &dyn conf::Files = match &start.snapshot {
+        Some(snapshot) => &**snapshot,
+        None => &Disk,
+    };
+    let recorder = Recorder::new(files);
+    let parsed = conf::parse(&recorder, main_file, globals.as_bytes());
+    let snapshot = Arc::new(recorder.snapshot());
     let dirs = Dirs { prefix: paths.prefix.clone(), conf: paths.conf_dir() };
     let mut main = Scope::new();
     main.part_mut::<DefaultLog>().0 = paths.error_log.clone();
@@ -168,7 +174,7 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
         Some(http) => http.sockets(),
         None => Vec::new(),
     };
-    let cycle = Cycle { generation, paths, listens, scope };
+    let cycle = Cycle { generation, paths, scope, snapshot, listens };
     (cycle, parsed.sources, diags)
 }
 

@@ -14,6 +14,7 @@ mod luablock;
 mod parser;
 pub mod row;
 mod scope;
+mod snapshot;
 mod source;
 mod tree;
 
@@ -23,6 +24,7 @@ pub use diag::{Diag, Place, Severity, Span};
 pub use parser::{Disk, Files, Memory, Parsed, parse, parse_bytes};
 pub use row::{Contexts, Row, Table};
 pub use scope::{Part, Scope, inherit};
+pub use snapshot::{Recorder, Snapshot};
 pub use source::{FileId, Sources};
 pub use tree::{Block, Body, Directive, LuaBlock, Position, Word};
 

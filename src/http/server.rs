@@ -61,7 +61,7 @@ pub async fn serve(
     let stop = shutdown.wait_for(|stop| *stop > Stop::Serve).await.map(|stop| *stop);
     server.stopping.set(true);
     server.stop.notify_waiters();
-    if matches!(stop, Ok(Stop::Graceful)) {
+    if stop.is_ok_and(|stop| stop < Stop::Fast) {
         tokio::select! {
             () = server.drained() => {}
             _ = shutdown.wait_for(|stop| *stop == Stop::Fast) => {}
@@ -189,7 +189,7 @@ impl Server {
             if over && !told {
                 // What is on its way already is still served.
                 told = true;
-                conn.deadline.set(SHUTDOWN_GRACE_MS);
+                conn.deadline.set(grace_ms(*self.shutdown.borrow()));
             }
             conn.deadline.poll(cx).map(|()| false)
         });
@@ -258,6 +258,12 @@ impl Server {
     }
 }
 
+/// How long an idle connection may still bring a request. A client that sends while we close sees
+/// an error, so a reload waits long enough for any client that is busy.
+fn grace_ms(stop: Stop) -> u64 {
+    if stop == Stop::Replaced { 500 } else { 50 }
+}
+
 /// Closes the writing side and reads on for a while, so that the client gets to see the response.
 async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
     conn.shutdown().await;
@@ -276,4 +282,3 @@ async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-const SHUTDOWN_GRACE_MS: u64 = 50;

@@ -1,7 +1,7 @@
 //! Messages between the master and its worker process, over a pair of unix sockets.
 //!
 //! ```text
-//!  master ── Reload {generation, sockets} + descriptors ──▶ worker
+//!  master ── Reload {generation, sockets} + texts, sockets ─▶ worker
 //!  master ◀──────────── Ready │ Failed {generation} ─────── worker
 //! ```
 //!
@@ -24,6 +24,7 @@ use crate::net::listen::{Bound, ListenSpec};
 pub enum Message {
     /// More descriptors for the message that follows; a single one cannot carry them all.
     Sockets,
+    /// The first descriptor holds the texts of the configuration, the others are `sockets`.
     Reload {
         generation: u64,
         sockets: Vec<SocketNames>,
@@ -89,6 +90,11 @@ impl Channel {
             self.bytes.extend_from_slice(&buf[..count]);
             self.fds.extend(fds);
         }
+    }
+
+    /// The next descriptor that came with a message.
+    pub fn next_fd(&mut self) -> Option<OwnedFd> {
+        self.fds.pop_front()
     }
 
     /// The sockets that came with a message.

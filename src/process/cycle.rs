@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::conf::ProcessConf;
-use crate::conf::Scope;
+use crate::conf::{Scope, Snapshot};
 use crate::net::listen::{ListenSpec, Listener};
 
 /// Everything a configuration said; never changed after it was loaded.
@@ -27,6 +27,8 @@ pub struct Cycle {
     pub paths: Paths,
     /// The main level; blocks hang below it in the parts of their features.
     pub scope: Scope,
+    /// The texts it was read from.
+    pub snapshot: Arc<Snapshot>,
     pub listens: Vec<ListenSpec>,
 }
 
@@ -78,6 +80,9 @@ pub struct Start {
     pub testing: bool,
     /// The master has told the user about warnings already.
     pub quiet: bool,
+    /// What the master has read; without it the files are read.
+    #[serde(skip)]
+    pub snapshot: Option<Arc<Snapshot>>,
 }
 
 /// What `app` gives: how to load a configuration and how to serve it.
@@ -117,7 +122,9 @@ pub struct ThreadCtx {
 pub enum Stop {
     #[default]
     Serve,
-    /// Accept nothing more, finish what is under way, return.
+    /// A newer configuration serves: accept nothing more, finish what is under way, in no hurry.
+    Replaced,
+    /// The process ends: accept nothing more, finish what is under way, return.
     Graceful,
     /// Return now.
     Fast,

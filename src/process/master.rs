@@ -7,6 +7,8 @@
 //!
 //! No threads, no event loop, no traffic, no Lua: what cannot fail keeps the sockets open.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -36,6 +38,8 @@ pub(super) struct Inheritance {
     pub(super) start: Start,
     pub(super) generation: u64,
     pub(super) channel: i32,
+    /// The texts of the configuration.
+    pub(super) texts: i32,
     pub(super) sockets: Vec<SocketNames>,
     /// The descriptors of all `sockets`, in order.
     pub(super) fds: Vec<i32>,
@@ -208,7 +212,12 @@ impl Master {
         let (sockets, fds) = describe(&bound);
         let message = Message::Reload { generation: self.generation, sockets };
         let channel = self.worker.as_ref().and_then(|w| w.channel.as_ref());
-        match channel.map(|c| c.send(&message, &fds)) {
+        let sent = channel.map(|channel| {
+            let texts = texts_of(&cycle)?;
+            let all: Vec<_> = [texts.as_raw_fd()].into_iter().chain(fds).collect();
+            channel.send(&message, &all)
+        });
+        match sent {
             Some(Ok(())) => self.next = Some((Arc::new(cycle), bound)),
             Some(Err(e)) => emit(Level::Alert, format_args!("sendmsg() failed {}", Errno(&e))),
             None => {}
@@ -310,15 +319,17 @@ impl Master {
     fn exec_worker(&self) -> std::io::Result<Worker> {
         let (ours, theirs) = UnixStream::pair()?;
         let (sockets, fds) = describe(&self.bound);
+        let texts = texts_of(&self.cycle)?;
         let given = Inheritance {
             start: Start { quiet: true, ..self.start.clone() },
-            generation: self.generation,
+            generation: self.cycle.generation,
             channel: theirs.as_raw_fd(),
+            texts: texts.as_raw_fd(),
             sockets,
             fds,
             keepsake: self.keepsake.as_ref().map(AsRawFd::as_raw_fd),
         };
-        let mut inherited = vec![theirs.as_raw_fd()];
+        let mut inherited = vec![theirs.as_raw_fd(), texts.as_raw_fd()];
         inherited.extend(given.keepsake);
         inherited.extend(&given.fds);
         // Only this process runs here, so nothing else can be started while these are open to it.
@@ -341,6 +352,13 @@ impl Master {
             emit(Level::Alert, format_args!("kill({pid}, {number}) failed {}", Errno(&e)));
         }
     }
+}
+
+/// A memory file with the texts a configuration was read from.
+fn texts_of(cycle: &Cycle) -> std::io::Result<File> {
+    let mut file = File::from(sys::memory_file(c"moonbeat-conf")?);
+    file.write_all(&cycle.snapshot.encode())?;
+    Ok(file)
 }
 
 fn set_inheritable(fds: &[i32], on: bool) -> std::io::Result<()> {

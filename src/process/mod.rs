@@ -141,12 +141,14 @@ type Inherited = (Inheritance, std::os::unix::net::UnixStream, Vec<Bound>);
 
 fn inherit() -> Result<Inherited, String> {
     let text = std::env::var(INHERITANCE).map_err(|e| format!("{INHERITANCE}: {e}"))?;
-    let given: Inheritance =
+    let mut given: Inheritance =
         serde_json::from_str(&text).map_err(|e| format!("{INHERITANCE}: {e}"))?;
     let vars: Vec<_> = std::env::vars_os().filter(|(name, _)| name != INHERITANCE).collect();
     sys::replace_env(&vars);
     let lost = |e: std::io::Error| format!("inherited socket is unusable {}", Errno(&e));
     let channel = fd::adopt(given.channel).map_err(lost)?;
+    let texts = File::from(fd::adopt(given.texts).map_err(lost)?);
+    given.start.snapshot = Some(worker::read_snapshot(&texts).map_err(lost)?);
     if let Some(number) = given.keepsake {
         // Set once: this process was started by one master.
         let _ = KEEPSAKE.set(fd::adopt(number).map_err(lost)?.into());

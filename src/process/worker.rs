@@ -9,7 +9,9 @@
 //! Without a master the main thread is both the control loop and worker 0: what `prepare` did
 //! before the fork to the background is used there.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -30,14 +32,16 @@ use super::sys;
 use super::threads::Generation;
 use crate::base::errno::Errno;
 use crate::base::log::{self, Level, emit};
+use crate::conf::Snapshot;
 use crate::net::listen::{BindPlan, Bound, bind_all, unlink_unix};
 
 /// What the control loop reacts to.
 pub(super) enum Event {
     Signal(i32),
-    /// The master asks for a reload and hands over the sockets for it.
+    /// The master asks for a reload and hands over texts and sockets for it.
     Reload {
         generation: u64,
+        snapshot: Option<Arc<Snapshot>>,
         have: Vec<Bound>,
     },
     Loaded(Result<Generation, LoadFailed>),
@@ -184,7 +188,10 @@ impl Control {
         while let Some(event) = inbox.recv().await {
             match event {
                 Event::Signal(number) => self.signal(number),
-                Event::Reload { generation, have } => self.reload(generation, have),
+                Event::Reload { generation, snapshot, have } => {
+                    self.start.snapshot = snapshot;
+                    self.reload(generation, have);
+                }
                 Event::Loaded(loaded) => self.loaded(loaded),
                 Event::Ended { generation } => self.ended(generation),
                 Event::Overdue { generation } => self.overdue(generation),
@@ -261,7 +268,7 @@ impl Control {
         }
         // The draining side must not keep an address open that was removed.
         old.bound = Arc::default();
-        old.stop(Stop::Graceful);
+        old.stop(Stop::Replaced);
         let number = old.cycle.generation;
         if old.running > 0 {
             self.draining.push(old);
@@ -398,12 +405,22 @@ fn listen_to_master(stream: UnixStream, events: &UnboundedSender<Event>) -> io::
         // When the master is gone the worker goes on serving, as nginx's do.
         while let Ok(Some(message)) = channel.recv() {
             if let Message::Reload { generation, sockets } = message {
+                let texts = channel.next_fd().map(File::from);
+                let snapshot = texts.and_then(|file| read_snapshot(&file).ok());
                 let have = channel.sockets(&sockets);
-                let _ = events.send(Event::Reload { generation, have });
+                let _ = events.send(Event::Reload { generation, snapshot, have });
             }
         }
     })?;
     Ok(back)
+}
+
+/// The texts a master has put into a memory file.
+pub(super) fn read_snapshot(file: &File) -> io::Result<Arc<Snapshot>> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or_default()];
+    // From the start, whoever else has read from the file they share.
+    file.read_exact_at(&mut bytes, 0)?;
+    Snapshot::decode(&bytes).map(Arc::new).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// How long threads may take to return when told to do so at once.
