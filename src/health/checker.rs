@@ -164,7 +164,7 @@ impl Checker {
         if let ProbeSpec::Http(http) = &self.spec.probe {
             for complaint in http_req::complaints(&http.request) {
                 let name = &self.spec.upstream;
-                self.voice().warn(&format!("http_req of upstream \"{name}\" {complaint}"));
+                self.voice().warn(format_args!("http_req of upstream \"{name}\" {complaint}"));
             }
         }
     }
@@ -179,7 +179,7 @@ impl Checker {
     }
 
     fn open(&mut self) {
-        self.voice().debug("run a check cycle");
+        self.voice().debug(format_args!("run a check cycle"));
         self.follow();
         let Some(mut mirror) = self.mirror.take() else { return };
         let lock = Duration::from_millis(self.spec.interval_ms.saturating_sub(1).max(1));

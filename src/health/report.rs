@@ -61,6 +61,14 @@ pub fn prometheus_status_page(groups: &Groups, has_checker: impl Fn(&BStr) -> bo
     out
 }
 
+/// What the engine knows of the checks of these groups, as JSON.
+pub fn json_status_page(groups: &Groups, engine: Option<&Engine>) -> String {
+    let mut checks = engine.map(model).unwrap_or_default();
+    checks.retain(|c| groups.iter().any(|g| g.name() == c.upstream));
+    // Plain data: nothing in it can fail to be written.
+    serde_json::to_string(&checks).unwrap_or_default()
+}
+
 /// Everything the engine knows of every check.
 pub fn model(engine: &Engine) -> Vec<CheckReport> {
     let mut reports: Vec<_> = engine

@@ -121,11 +121,11 @@ impl Mirror {
                 if self.table.number(&other_key).is_some_and(|n| n != 0.0)
                     && let Err(e) = self.table.set_number(&other_key, 0.0)
                 {
-                    voice.error(&format!("failed to set peer {other} key: {e}"));
+                    voice.error(format_args!("failed to set peer {other} key: {e}"));
                 }
             }
             Ok(_) => {}
-            Err(e) => voice.error(&format!("failed to set peer {counted} key: {e}")),
+            Err(e) => voice.error(format_args!("failed to set peer {counted} key: {e}")),
         }
     }
 
@@ -136,7 +136,7 @@ impl Mirror {
         if !down {
             self.table.remove(&key);
         } else if let Err(e) = self.table.set_true(&key, None) {
-            voice.error(&format!("failed to set peer down state: {e}"));
+            voice.error(format_args!("failed to set peer down state: {e}"));
         }
     }
 
@@ -145,11 +145,11 @@ impl Mirror {
         if !std::mem::take(&mut self.changed) {
             return;
         }
-        voice.debug(&format!("publishing peers version {}", self.version.load(Relaxed) + 1));
+        voice.debug(format_args!("publishing peers version {}", self.version.load(Relaxed) + 1));
         let key = words::version_key(self.upstream.as_bstr());
         match self.table.incr(&key, 1.0, 0.0) {
             Ok(version) => self.version.store(version as u64, Relaxed),
-            Err(e) => voice.error(&format!("failed to publish new peers version: {e}")),
+            Err(e) => voice.error(format_args!("failed to publish new peers version: {e}")),
         }
     }
 
@@ -209,7 +209,7 @@ impl Mirror {
                 Vec::new()
             }
             Some(version) if version > known as f64 => {
-                voice.debug(&format!("upgrading peers version to {version}"));
+                voice.debug(format_args!("upgrading peers version to {version}"));
                 self.version.store(version as u64, Relaxed);
                 let up = |w: &Watch| !self.table.is_true(&self.key("d:", w));
                 let watches = core.watches().iter().enumerate();

@@ -1,7 +1,7 @@
 -- resty.upstream.healthcheck: a thin front over the native health engine.
 --
 --   spawn_checker{...} -- checks the options in the library's order, then asks the engine
---   status_page(), prometheus_status_page() -- rendered natively
+--   status_page(), prometheus_status_page(), json_status_page() -- rendered natively
 --
 -- One check runs for the whole process, whichever workers ask for it.
 local B = ...
@@ -100,6 +100,11 @@ end
 
 function _M.prometheus_status_page()
   return N["upstream_healthcheck.prometheus_status_page"]()
+end
+
+-- Not in the library: why each peer is up or down, its last results and its history.
+function _M.json_status_page()
+  return N["upstream_healthcheck.json_status_page"]()
 end
 
 return _M

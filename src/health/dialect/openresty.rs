@@ -9,6 +9,8 @@
 //! People grep these lines, and scripts read these keys; both keep the form the Lua library gave
 //! them, with the source position in front and the context behind.
 
+use std::fmt;
+
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::base::log::{Chain, Level};
@@ -25,17 +27,17 @@ pub struct Voice<'a> {
 }
 
 impl Voice<'_> {
-    pub fn debug(&self, text: &str) {
+    pub fn debug(&self, text: fmt::Arguments<'_>) {
         if self.debug {
             self.write(Level::Debug, "72: debug", text, "");
         }
     }
 
-    pub fn warn(&self, text: &str) {
+    pub fn warn(&self, text: fmt::Arguments<'_>) {
         self.write(Level::Warn, "60: warn", text, CONTEXT);
     }
 
-    pub fn error(&self, text: &str) {
+    pub fn error(&self, text: fmt::Arguments<'_>) {
         self.write(Level::Error, "65: errlog", text, CONTEXT);
     }
 
@@ -43,11 +45,11 @@ impl Voice<'_> {
     pub fn lane(&self, lane: &Lane, listed: bool) {
         let who = if lane.last { "check" } else { "spawn a thread checking" };
         let role = if lane.backup { "backup" } else { "primary" };
-        self.debug(&if listed {
-            format!("{who} {role} peers {} to {}", lane.from, lane.to)
+        if listed {
+            self.debug(format_args!("{who} {role} peers {} to {}", lane.from, lane.to));
         } else {
-            format!("{who} {role} peer {}", lane.from)
-        });
+            self.debug(format_args!("{who} {role} peer {}", lane.from));
+        }
     }
 
     /// Everything the library says about one result.
@@ -55,23 +57,23 @@ impl Voice<'_> {
         let name = &target.name;
         if f.outcome.seen().is_none() {
             let detail = f.outcome.detail.as_bstr();
-            return self.error(&format!("failed to create stream socket: {detail}"));
+            return self.error(format_args!("failed to create stream socket: {detail}"));
         }
         if !f.outcome.is_pass() && !f.was_down {
-            self.error(&failure(name, f));
+            self.error(format_args!("{}", failure(name, f)));
         }
         let not = if f.outcome.is_pass() { "" } else { "not " };
-        self.debug(&format!("peer {name} was checked to be {not}ok"));
+        self.debug(format_args!("peer {name} was checked to be {not}ok"));
         if let Some(t) = f.transition {
             let (way, what) = match t.to {
                 State::Healthy | State::MostlyHealthy => ("up", "success(es)"),
                 State::Unhealthy | State::MostlyUnhealthy => ("down", "failure(s)"),
             };
-            self.warn(&format!("peer {name} is turned {way} after {} {what}", t.count));
+            self.warn(format_args!("peer {name} is turned {way} after {} {what}", t.count));
         }
     }
 
-    fn write(&self, level: Level, place: &str, text: &str, context: &str) {
+    fn write(&self, level: Level, place: &str, text: fmt::Arguments<'_>, context: &str) {
         self.log.write(
             level,
             None,

@@ -33,6 +33,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "upstream_healthcheck.spawn", phases: WITH_CTX, run: spawn },
     Op { name: "upstream_healthcheck.status_page", phases: ANY, run: status_page },
     Op { name: "upstream_healthcheck.prometheus_status_page", phases: ANY, run: prometheus_page },
+    Op { name: "upstream_healthcheck.json_status_page", phases: ANY, run: json_page },
 ]);
 
 /// The checks a worker asked for.
@@ -137,6 +138,12 @@ fn status_page(c: &Call<'_>) -> Result<c_int, Raise> {
 fn prometheus_page(c: &Call<'_>) -> Result<c_int, Raise> {
     let page = report::prometheus_status_page(&groups(), has_checker);
     c.ret(Val::Str(page.into()))
+}
+
+/// Not in the library: states with their reasons, last results and history.
+fn json_page(c: &Call<'_>) -> Result<c_int, Raise> {
+    let page = report::json_status_page(&groups(), Engine::running().as_deref());
+    c.ret(Val::Str(page.into_bytes()))
 }
 
 fn has_checker(upstream: &BStr) -> bool {
