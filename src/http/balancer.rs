@@ -49,7 +49,7 @@ pub enum Verdict {
 pub struct Turn {
     /// How the try before ended; none at the first.
     pub last_failure: Cell<Option<LastFailure>>,
-    /// Tries made so far, this one not counted.
+    /// Tries made so far, this one included.
     pub tries_made: Cell<usize>,
     /// Tries the group still allows, this one included: nginx's `peer.tries`.
     pub tries_left: Cell<usize>,

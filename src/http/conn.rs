@@ -56,6 +56,8 @@ pub struct Conn {
     /// Set when a script took the raw socket; the server must not write any more.
     pub hijacked: Cell<bool>,
     pub tls: bool,
+    /// What is being done for the client, nginx's words behind `while` in log lines; empty for none.
+    pub action: Cell<&'static str>,
     /// The server the client asked for in its TLS hello.
     pub tls_server: OnceCell<Arc<Server>>,
     /// What is known about the TLS connection; read when first asked for.
@@ -94,6 +96,7 @@ impl Conn {
             active: RefCell::default(),
             sent: Cell::new(0),
             hijacked: Cell::new(false),
+            action: Cell::new(""),
             tls_server: OnceCell::new(),
             session: OnceCell::new(),
         })

@@ -219,6 +219,7 @@ pub async fn log_phase(r: &Rc<Request>) {
     if r.logged.replace(true) {
         return;
     }
+    r.conn.action.set("logging request");
     let mut at = 0;
     while let Some((position, handler)) = r.next_handler(Phase::Log, at) {
         at = position + 1;

@@ -8,7 +8,7 @@ use crate::base::log::Level;
 
 use super::request::Request;
 
-/// Writes `text, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
+/// Writes `text while …, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
 pub fn write(r: &Request, level: Level, text: fmt::Arguments<'_>) {
     let log = r.location().log();
     if level == Level::Debug {
@@ -24,6 +24,10 @@ pub struct Tail<'a>(pub &'a Request);
 impl fmt::Display for Tail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.0;
+        match r.conn.action.get() {
+            "" => {}
+            action => write!(f, " while {action}")?,
+        }
         write!(f, ", client: {}", BStr::new(&*r.conn.remote_text.borrow()))?;
         write!(f, ", server: {}", BStr::new(&r.server().name_text()))?;
         if !r.line.text.is_empty() {

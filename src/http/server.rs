@@ -201,6 +201,7 @@ impl Server {
     /// Serves one request; tells whether the connection can carry another.
     async fn request(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
         conn.requests.set(conn.requests.get() + 1);
+        conn.action.set("");
         let head = read_head::read(conn, &self.http, listening, first).await;
         let (r, early) = match head {
             Head::Request(r) => {

@@ -24,6 +24,8 @@ impl Balancer for BalancerByLua {
             None | Some(OK) => Verdict::Go,
             Some(BUSY) => Verdict::Busy,
             Some(DECLINED) => Verdict::Declined,
+            // OpenResty's nginx lets a script end the request with a page.
+            Some(code @ 300..=999) => Verdict::Status(code as u16),
             Some(_) => Verdict::Status(500),
         }
     }

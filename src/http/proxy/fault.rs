@@ -3,8 +3,6 @@
 
 use std::io;
 
-use bstr::BString;
-
 use crate::{
     base::{errno::Errno, log::Level},
     net::{dial::DialError, http1::UpstreamError},
@@ -95,25 +93,31 @@ impl Fault {
     }
 
     /// nginx's line; an answered status has none.
-    pub fn message(&self) -> Option<(Level, BString)> {
+    pub fn message(&self) -> Option<(Level, String)> {
         let (level, text) = match self {
-            Self::NoLive => (Level::Error, "no live upstreams while connecting to upstream".into()),
-            Self::Connect(DialError::Timeout) => timed_out(During::Connecting),
-            Self::Connect(e) => (dial_level(e), format!("{e} while connecting to upstream").into()),
-            Self::Timeout(during) => timed_out(*during),
-            Self::Closed => (Level::Error, premature(During::ReadingHead)),
-            Self::Recv(e) => (Level::Error, recv_failed(e, During::ReadingHead)),
-            Self::Send(e) => (
-                Level::Error,
-                format!("writev() failed {} while sending request to upstream", Errno(e)).into(),
-            ),
-            Self::Tls(e) => (Level::Error, format!("{e} while SSL handshaking to upstream").into()),
-            Self::Header(e) => {
-                (Level::Error, format!("{e} while reading response header from upstream").into())
+            Self::NoLive => (Level::Error, "no live upstreams".into()),
+            Self::Connect(DialError::Timeout) | Self::Timeout(_) => {
+                (Level::Error, TIMED_OUT.into())
             }
+            Self::Connect(e) => (dial_level(e), e.to_string()),
+            Self::Closed => (Level::Error, CLOSED.into()),
+            Self::Recv(e) => (Level::Error, format!("recv() failed {}", Errno(e))),
+            Self::Send(e) => (Level::Error, format!("writev() failed {}", Errno(e))),
+            Self::Tls(e) => (Level::Error, e.clone()),
+            Self::Header(e) => (Level::Error, e.to_string()),
             Self::Status(_) => return None,
         };
         Some((level, text))
+    }
+
+    /// What was being done, if not what it was when the try began to wait.
+    pub fn during(&self) -> Option<During> {
+        match self {
+            Self::NoLive | Self::Connect(_) => Some(During::Connecting),
+            Self::Tls(_) => Some(During::Handshake),
+            Self::Timeout(during) => Some(*during),
+            _ => None,
+        }
     }
 }
 
@@ -140,22 +144,6 @@ impl During {
     }
 }
 
-/// `upstream timed out`
-pub fn timed_out(during: During) -> (Level, BString) {
-    let words = during.words();
-    let text = format!("upstream timed out (110: Connection timed out) while {words}");
-    (Level::Error, text.into())
-}
-
-/// `upstream prematurely closed connection`
-pub fn premature(during: During) -> BString {
-    format!("upstream prematurely closed connection while {}", during.words()).into()
-}
-
-pub fn recv_failed(error: &io::Error, during: During) -> BString {
-    format!("recv() failed {} while {}", Errno(error), during.words()).into()
-}
-
 /// What is usual between machines is an error; a missing socket file is worse.
 fn dial_level(error: &DialError) -> Level {
     use io::ErrorKind::{
@@ -173,3 +161,6 @@ fn dial_level(error: &DialError) -> Level {
         DialError::Bind { .. } => Level::Crit,
     }
 }
+
+pub const TIMED_OUT: &str = "upstream timed out (110: Connection timed out)";
+pub const CLOSED: &str = "upstream prematurely closed connection";

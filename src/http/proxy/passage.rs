@@ -19,6 +19,7 @@ use crate::{
     net::{
         addr::Addr,
         dial::{self, Dial},
+        http1::UpstreamError,
     },
     upstream::{Current, Picked, Report, ReportKind, Step, Tries},
 };
@@ -49,7 +50,6 @@ pub struct Passage<'a> {
     sent: bool,
     balancer: Option<Arc<dyn Balancer>>,
     turn: Rc<Turn>,
-    during: During,
 }
 
 /// Who serves the present try.
@@ -80,7 +80,6 @@ impl<'a> Passage<'a> {
             reused: false,
             sent: false,
             turn: Rc::default(),
-            during: During::Connecting,
         }
     }
 
@@ -125,8 +124,7 @@ impl<'a> Passage<'a> {
             Level::Info,
             format_args!(
                 "epoll_wait() reported that client prematurely closed connection, \
-                 so upstream connection is closed too while {}",
-                self.during.words()
+                 so upstream connection is closed too"
             ),
         );
         self.release(false);
@@ -142,18 +140,13 @@ impl<'a> Passage<'a> {
             Some(Seat::Picked(picked)) => {
                 self.left = if picked.is_single() { 0 } else { self.left.saturating_sub(1) };
                 if self.tries.release(picked, failed, clock::wall().secs) {
-                    self.r.log(
-                        Level::Warn,
-                        format_args!(
-                            "upstream server temporarily disabled while {}",
-                            self.during.words()
-                        ),
-                    );
+                    self.r.log(Level::Warn, format_args!("upstream server temporarily disabled"));
                 }
             }
             Some(Seat::Chosen(_)) => self.left = self.left.saturating_sub(1),
             None => {}
         }
+        self.r.conn.action.set("sending to client");
     }
 
     /// Keeps the connection for later requests, if the group or the balancer wants that.
@@ -165,7 +158,7 @@ impl<'a> Passage<'a> {
     }
 
     pub fn enters(&mut self, during: During) {
-        self.during = during;
+        self.r.conn.action.set(during.words());
     }
 
     pub fn limits(&self) -> Limits {
@@ -224,16 +217,13 @@ impl<'a> Passage<'a> {
         });
         self.report(ReportKind::Status(reply.head.status), Step::Header);
         for text in &reply.ignored {
-            self.log_while_reading(Level::Warn, text);
+            self.r.log(Level::Warn, format_args!("{text}"));
         }
         if reply.headless {
-            self.log_while_reading(Level::Error, "upstream sent no valid HTTP/1.0 header");
+            let error = UpstreamError::NoStatusLine;
+            self.r.log(Level::Error, format_args!("{error}"));
         }
         Ok(reply)
-    }
-
-    fn log_while_reading(&self, level: Level, text: impl std::fmt::Display) {
-        self.r.log(level, format_args!("{text} while {}", During::ReadingHead.words()));
     }
 
     /// Chooses the peer of this try.
@@ -265,8 +255,8 @@ impl<'a> Passage<'a> {
         *turn.peer.borrow_mut() = None;
         turn.more_tries.set(0);
         let group = Bytes::copy_from_slice(self.target.group.host());
-        let verdict = balancer::choose(balancer, self.r, &turn);
         turn.tries_made.set(turn.tries_made.get() + 1);
+        let verdict = balancer::choose(balancer, self.r, &turn);
         if turn.recreate_request.replace(false) {
             self.outgoing = Outgoing::build(self.r, self.conf(), &self.target);
         }
@@ -356,6 +346,9 @@ impl<'a> Passage<'a> {
 
     /// After a failed try: goes on to the next peer, or gives the status to end with.
     fn go_on(&mut self, fault: &Fault) -> Result<(), u16> {
+        if let Some(during) = fault.during() {
+            self.enters(during);
+        }
         if let Some((level, text)) = fault.message() {
             self.r.log(level, format_args!("{text}"));
         }

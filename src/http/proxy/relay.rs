@@ -10,7 +10,7 @@ use std::{future::poll_fn, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    base::{clock, log::Level},
+    base::{clock, errno::Errno, log::Level},
     http::output::{Chunk, OutputError},
     net::http1::{chunked::Decoder, response::Body},
 };
@@ -62,7 +62,7 @@ pub async fn run(
                 give_rest(p, gathered).await?;
                 return Ok(false);
             }
-            log(p, Level::Error, "upstream prematurely closed connection");
+            log(p, Level::Error, fault::CLOSED);
             give_rest(p, gathered).await?;
             return Err(End::Try(Fault::Closed));
         }
@@ -92,13 +92,11 @@ async fn read(
     match read? {
         Ok(Ok(count)) => Ok(count),
         Ok(Err(error)) => {
-            let text = fault::recv_failed(&error, During::ReadingBody);
-            p.r.log(Level::Error, format_args!("{text}"));
+            p.r.log(Level::Error, format_args!("recv() failed {}", Errno(&error)));
             Err(End::Try(Fault::Closed))
         }
         Err(_) => {
-            let (level, text) = fault::timed_out(During::ReadingBody);
-            p.r.log(level, format_args!("{text}"));
+            log(p, Level::Error, fault::TIMED_OUT);
             Err(End::Try(Fault::Timeout(During::ReadingBody)))
         }
     }
@@ -121,18 +119,15 @@ async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End
 /// The client's connection broke while it was written to.
 fn client_lost(p: &Passage<'_>) -> End {
     if p.r.conn.send_timed_out.get() {
-        log_client(p, "client timed out (110: Connection timed out)");
+        p.r.conn.action.set("sending to client");
+        log(p, Level::Info, "client timed out (110: Connection timed out)");
         return End::Status(408);
     }
     End::Status(499)
 }
 
-fn log_client(p: &Passage<'_>, text: &str) {
-    p.r.log(Level::Info, format_args!("{text} while sending to client"));
-}
-
 fn log(p: &Passage<'_>, level: Level, text: &str) {
-    p.r.log(level, format_args!("{text} while {}", During::ReadingBody.words()));
+    p.r.log(level, format_args!("{text}"));
 }
 
 /// Where the body ends, and how far it has come.

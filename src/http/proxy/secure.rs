@@ -235,7 +235,7 @@ fn with_certificate(p: &Passage<'_>, tls: &ClientTls) -> Result<ClientTls, Fault
         tls.with_certificate(certs, &tls::load_key(&conf.path(&key))?)
     };
     load().map_err(|e| {
-        p.r.log(Level::Error, format_args!("{e} while SSL handshaking to upstream"));
+        p.r.log(Level::Error, format_args!("{e}"));
         Fault::Tls("no certificate to show".into())
     })
 }

@@ -9,7 +9,10 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
-use crate::{base::clock, http::phase::Flow};
+use crate::{
+    base::{clock, log::Level},
+    http::phase::Flow,
+};
 
 use super::{
     exchange::{self, Reply},
@@ -36,8 +39,7 @@ pub async fn run(p: &mut Passage<'_>, reply: Reply) -> Flow {
             Ok(true) => {}
             Ok(false) => break,
             Err(_) => {
-                let (level, text) = fault::timed_out(During::Upgraded);
-                r.log(level, format_args!("{text}"));
+                r.log(Level::Error, format_args!("{}", fault::TIMED_OUT));
                 break;
             }
         }

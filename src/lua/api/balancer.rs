@@ -53,6 +53,9 @@ fn address(text: &str, port: i64) -> Option<Addr> {
     if text.starts_with("unix:") {
         return Addr::literal(text.as_bytes());
     }
+    if let Some(whole) = Addr::literal(text.as_bytes()) {
+        return Some(whole);
+    }
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let ip: IpAddr = bare.parse().ok()?;
     let port = u16::try_from(port).ok()?;
