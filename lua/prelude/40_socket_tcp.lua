@@ -4,6 +4,7 @@ local N, ask, ngx = B.N, B.ask, B.ngx
 local ffi = require "ffi"
 local type, error, select, tostring = type, error, select, tostring
 local setmetatable, concat = setmetatable, table.concat
+local getinfo, tonumber = debug.getinfo, tonumber
 
 ffi.cdef "typedef struct { double id; } moonbeat_socket;"
 local free = N["socket.free"]
@@ -13,14 +14,21 @@ local tcp = {}
 local mt = { __index = tcp }
 local req_mt = { __index = tcp }
 
-local function argument(position, name, text, level)
-  error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", (level or 1) + 2)
+-- As luaL_argerror: in a call with ":" the object does not count, and the name is the caller's.
+local function argument(position, text, level)
+  level = (level or 1) + 2
+  local info = getinfo(level - 1, "n")
+  if info.namewhat == "method" then
+    position = position - 1
+  end
+  error("bad argument #" .. position .. " to '" .. (info.name or "?") .. "' (" .. text .. ")", level)
 end
 
 -- The id behind `self`, or the error OpenResty raises for a wrong one.
 local function id_of(self, name)
   if type(self) ~= "table" then
-    argument(1, name, "table expected, got " .. (self == nil and "no value" or type(self)), 2)
+    error("bad argument #1 to '" .. name .. "' (table expected, got "
+      .. (self == nil and "no value" or type(self)) .. ")", 3)
   end
   local h = self[1]
   return type(h) == "cdata" and h.id or nil
@@ -31,23 +39,23 @@ local function pool_options(options, name)
   local size, backlog, pool = options.pool_size, options.backlog, options.pool
   if size ~= nil then
     if type(size) ~= "number" then
-      argument(name, "connect", 'bad "pool_size" option type: ' .. type(size), 2)
+      argument(name, 'bad "pool_size" option type: ' .. type(size), 2)
     end
     if size <= 0 then
-      argument(name, "connect", 'bad "pool_size" option value: ' .. size, 2)
+      argument(name, 'bad "pool_size" option value: ' .. size, 2)
     end
   end
   if backlog ~= nil then
     if type(backlog) ~= "number" then
-      argument(name, "connect", 'bad "backlog" option type: ' .. type(backlog), 2)
+      argument(name, 'bad "backlog" option type: ' .. type(backlog), 2)
     end
     if backlog < 0 then
-      argument(name, "connect", 'bad "backlog" option value: ' .. backlog, 2)
+      argument(name, 'bad "backlog" option value: ' .. backlog, 2)
     end
   end
   if pool ~= nil then
     if type(pool) ~= "string" and type(pool) ~= "number" then
-      argument(name, "connect", 'bad "pool" option type: ' .. type(pool), 2)
+      argument(name, 'bad "pool" option type: ' .. type(pool), 2)
     end
     pool = tostring(pool)
   end
@@ -62,7 +70,7 @@ function tcp.connect(...)
   local self, host, port, options = ...
   local id = id_of(self, "connect")
   if type(host) ~= "string" and type(host) ~= "number" then
-    argument(2, "connect", "string expected, got " .. type(host), 1)
+    argument(2, "string expected, got " .. type(host))
   end
   local pool, size, backlog
   if n == 3 and type(port) == "table" then
@@ -71,8 +79,8 @@ function tcp.connect(...)
   elseif n == 4 and type(options) == "table" then
     pool, size, backlog = pool_options(options, 4)
   end
-  if port ~= nil and not tonumber(port) or port == nil and n > 2 and type(select(3, ...)) ~= "table" then
-    argument(3, "connect", "number expected, got " .. type(port), 1)
+  if port ~= nil and not tonumber(port) then
+    argument(3, "number expected, got " .. type(port))
   end
   return ask(N["socket.connect"](id, host, port and tonumber(port), pool, size, backlog))
 end
@@ -89,11 +97,7 @@ end
 -- Flattens what send() takes into one string.
 local function join(value, parts, top)
   local kind = type(value)
-  if kind == "string" or kind == "number" then
-    parts[#parts + 1] = tostring(value)
-  elseif kind == "nil" then
-    parts[#parts + 1] = "nil"
-  elseif kind == "boolean" then
+  if kind == "string" or kind == "number" or top and (kind == "nil" or kind == "boolean") then
     parts[#parts + 1] = tostring(value)
   elseif kind == "table" then
     local length = 0
@@ -128,7 +132,7 @@ function tcp.send(...)
     local parts = {}
     local bad = join(data, parts, true)
     if bad then
-      argument(1, "send", bad, 1)
+      argument(2, bad)
     end
     data = concat(parts)
   end
@@ -167,7 +171,7 @@ function tcp.receiveuntil(...)
   local inclusive = false
   if n == 3 then
     if type(options) ~= "table" then
-      argument(3, "receiveuntil", "table expected, got " .. type(options), 1)
+      argument(3, "table expected, got " .. type(options))
     end
     inclusive = options.inclusive
     if inclusive ~= nil and type(inclusive) ~= "boolean" then
@@ -203,7 +207,7 @@ function tcp.settimeout(...)
   local self, ms = ...
   local id = id_of(self, "settimeout")
   if type(ms) ~= "number" then
-    ms = tonumber(ms) or argument(2, "settimeout", "number expected, got " .. type(ms), 1)
+    ms = tonumber(ms) or argument(2, "number expected, got " .. type(ms))
   end
   N["socket.settimeouts"](id, ms, ms, ms)
 end
@@ -253,8 +257,14 @@ function tcp.setkeepalive(...)
   end
   local self, timeout, size = ...
   local id = id_of(self, "setkeepalive")
-  if size ~= nil and type(size) == "number" and size <= 0 then
-    argument(3, "setkeepalive", 'bad "pool_size" option value: ' .. size, 1)
+  if timeout ~= nil and not tonumber(timeout) then
+    argument(2, "number expected, got " .. type(timeout))
+  end
+  if size ~= nil and not tonumber(size) then
+    argument(3, "number expected, got " .. type(size))
+  end
+  if size ~= nil and tonumber(size) <= 0 then
+    argument(3, 'bad "pool_size" option value: ' .. size)
   end
   return N["socket.setkeepalive"](id, timeout, size)
 end

@@ -107,6 +107,10 @@ impl Body {
         *self.file.borrow_mut() = Some(Rc::new(file));
     }
 
+    pub fn is_reading(&self) -> bool {
+        self.state.get() == State::Reading
+    }
+
     pub fn is_read(&self) -> bool {
         self.state.get() == State::Read
     }
@@ -205,7 +209,8 @@ impl Request {
         self.pull(&mut |_| Ok(())).await.is_ok()
     }
 
-    fn send_continue(self: &Rc<Self>) {
+    /// Tells a client that waits for it to send its body.
+    pub fn send_continue(self: &Rc<Self>) {
         if self.body.expect_continue.replace(false) && self.line.version >= 1001 {
             let empty = self.conn.with_read(|read| read.is_empty());
             if empty || self.body.expected() == Expected::Chunked {

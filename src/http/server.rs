@@ -222,7 +222,10 @@ impl Server {
             }
         }
         finish::log_phase(&r).await;
-        self.afterwards(conn, &r).await
+        let again = self.afterwards(conn, &r).await;
+        // Feature contexts may hold the request: sockets a script made of its connection, for one.
+        r.clear_ext();
+        again
     }
 
     fn limit_keepalive(&self, r: &Rc<Request>) {

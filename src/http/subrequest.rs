@@ -33,5 +33,6 @@ pub fn drive(sub: Rc<Request>) -> LocalBoxFuture<'static, ()> {
         if sub.with_location(|location| location.core().log_subrequest()) {
             finish::log_phase(&sub).await;
         }
+        sub.clear_ext();
     })
 }

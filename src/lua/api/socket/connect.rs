@@ -1,6 +1,7 @@
 //! `sock:connect` and `sock:bind`.
 
 use std::ffi::c_int;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::link::Link;
 use super::own_socket;
 use super::pool::{self, Seating};
 use super::tcp::{Mark, Tcp};
+use crate::base::errno::Errno;
 use crate::base::log::Level;
 use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Raise, Reply};
@@ -35,6 +37,9 @@ pub fn connect(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     let host = c.bytes(2)?.to_vec();
     let port = c.opt_num(3)?;
+    if port.is_none() && !host.starts_with(b"unix:") {
+        return c.fail("missing the port number");
+    }
     if let Some(port) = port
         && !(0.0..=65535.0).contains(&port)
     {
@@ -85,7 +90,17 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
             *socket.seat.borrow_mut() = seat;
             return Reply::one(1.0);
         }
-        Seating::Refused(reason) => return Reply::fail(reason),
+        Seating::Refused(reason) => {
+            if reason == "timeout" && socket.settings.log_errors {
+                let host = bstr::BStr::new(&target.host);
+                let text = format!(
+                    "lua tcp socket queued connect timed out, when trying to connect to {host}:{}",
+                    target.port
+                );
+                ctx.log(Level::Error, &text);
+            }
+            return Reply::fail(reason);
+        }
         Seating::Fresh(seat) => *socket.seat.borrow_mut() = seat,
     }
     let addr = match address(&socket, &target).await {
@@ -95,6 +110,7 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
             return Reply::fail(reason);
         }
     };
+    *socket.far_end.borrow_mut() = far_end(&target, &addr);
     let how = Dial {
         bind: socket.bind.borrow().clone(),
         timeout: Some(Duration::from_millis(socket.connect_timeout_ms.get())),
@@ -116,6 +132,15 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
     }
 }
 
+/// What lua-nginx-module puts behind a line about a socket.
+fn far_end(target: &Target, addr: &Addr) -> String {
+    let host = bstr::BStr::new(&target.host);
+    match addr.port() {
+        0 => format!(", upstream: {host}"),
+        port => format!(", upstream: {host}:{port}({})", addr.ip_text()),
+    }
+}
+
 fn failure(error: &DialError) -> Failure {
     match error.io() {
         Some(io) if !error.is_timeout() => {
@@ -129,12 +154,27 @@ fn log_failure(ctx: &Ctx, socket: &Tcp, addr: &Addr, error: &DialError) {
     if !socket.settings.log_errors {
         return;
     }
+    let level = match error.io().map(std::io::Error::kind) {
+        None
+        | Some(
+            ErrorKind::ConnectionRefused
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown,
+        ) => Level::Error,
+        Some(_) => Level::Crit,
+    };
+    let far_end = socket.far_end.borrow();
     match error {
-        DialError::Timeout => ctx.log(
-            Level::Error,
-            &format!("lua tcp socket connect timed out, when connecting to {addr}"),
-        ),
-        other => ctx.log(Level::Error, &other.to_string()),
+        DialError::Timeout => {
+            ctx.log(level, &format!("lua tcp socket connect timed out{far_end}"));
+        }
+        DialError::Connect(_) => ctx.log(level, &format!("{error}{far_end}")),
+        DialError::Refused { error, .. } => {
+            ctx.log(level, &format!("connect() to {addr} failed {}", Errno(error)));
+        }
+        other => ctx.log(level, &other.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 
 use super::failure::Failure;
 use super::own_socket;
-use super::tcp::{Mark, Tcp, complain, is_number};
+use super::tcp::{Mark, Tcp, complain_closed, is_number};
 use crate::base::log::Level;
 use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Kind, Raise, Reply, Val};
@@ -80,7 +80,7 @@ fn start(c: &Call<'_>, socket: Rc<Tcp>, pattern: Pattern) -> Result<c_int, Raise
 /// Answers at once for a socket that cannot be read.
 pub fn refuse(c: &Call<'_>, socket: &Tcp) -> Result<Option<c_int>, Raise> {
     if socket.linked().is_none() || socket.read_closed.get() {
-        complain(c, socket, "attempt to receive data on a closed socket");
+        complain_closed(c, socket, "receive data");
         return c.fail("closed").map(Some);
     }
     match socket.busy_word(true, false) {
@@ -149,7 +149,8 @@ pub async fn fill_some(ctx: &Ctx, socket: &Rc<Tcp>, most: usize) -> Result<(), F
         Ok(_) => Ok(()),
         Err(failure) => {
             if failure == Failure::Timeout && socket.settings.log_errors {
-                ctx.log(Level::Error, "lua tcp socket read timed out");
+                let far_end = socket.far_end.borrow();
+                ctx.log(Level::Error, &format!("lua tcp socket read timed out{far_end}"));
             }
             Err(failure)
         }

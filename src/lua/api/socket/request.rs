@@ -7,57 +7,32 @@ use std::rc::Rc;
 use super::link::Link;
 use super::tcp::Tcp;
 use super::{SOCKETS, conf, hold, owner_of, request_of};
+use crate::http::Request;
 use crate::http::body::Expected;
 use crate::lua::raw::{Call, Raise};
+use crate::lua::request::LuaRequest;
 
 /// `req(raw)`: the socket's id.
 pub fn socket(c: &Call<'_>) -> Result<c_int, Raise> {
     let Some(r) = request_of(c) else { return Err(Raise::text("no request found")) };
-    let raw = c.truthy(1);
     if r.is_subrequest() {
-        return c.fail("attempt to read the request body in a subrequest");
+        return Err(Raise::text("attempt to read the request body in a subrequest"));
     }
     if r.line.version == 2000 {
-        return c.fail("http v2 not supported yet");
+        return Err(Raise::text("http v2 not supported yet"));
     }
-    if !raw && r.body.expected() == Expected::Chunked {
-        return c.fail("chunked request bodies not supported yet");
+    let refused = if c.truthy(1) { refuse_raw(&r) } else { refuse_body(&r) };
+    if let Some(reason) = refused {
+        return c.fail(reason);
     }
-    if raw {
-        if !r.header_sent.get() && r.conn.unsent() > 0 {
-            return c.fail("pending data to write");
-        }
-        if r.ext::<Given>().raw.replace(true) {
-            return c.fail("duplicate call");
-        }
-        if r.body.is_read() && r.body.length() == 0 && r.body.expected() != Expected::None {
-            return c.fail("request body already exists");
-        }
-    }
-    if r.ext::<Given>().body.get() {
-        return c.fail("duplicate call");
-    }
-    if r.body.is_read() && r.body.expected() != Expected::None {
-        return c.fail("request body already exists");
-    }
-    let link = if raw {
-        if r.header_sent.get() {
-            r.conn.try_send();
-        }
-        r.conn.hijacked.set(true);
-        r.keepalive.set(false);
+    let link = if c.truthy(1) {
+        take_connection(&r);
         Link::Raw(Rc::clone(&r))
     } else {
-        if r.body.is_discarded() {
-            return c.fail("request body discarded");
-        }
-        let left = r.body.take_over();
-        if left == 0 {
-            return c.fail("no body");
-        }
-        Link::Body { request: Rc::clone(&r), left: Cell::new(left) }
+        r.ext::<Given>().body.set(true);
+        r.send_continue();
+        Link::Body { left: Cell::new(r.body.take_over()), request: Rc::clone(&r) }
     };
-    r.ext::<Given>().body.set(true);
     let socket = Rc::new(Tcp::new(owner_of(c), conf::settings(c)));
     socket.attach(link);
     hold(c, &socket);
@@ -65,9 +40,45 @@ pub fn socket(c: &Call<'_>) -> Result<c_int, Raise> {
     c.ret(id.to_bits())
 }
 
+fn refuse_body(r: &Request) -> Option<&'static str> {
+    if r.body.expected() == Expected::Chunked {
+        return Some("chunked request bodies not supported yet");
+    }
+    if r.body.is_read() || r.ext::<Given>().body.get() {
+        return Some("request body already exists");
+    }
+    if r.body.is_discarded() {
+        return Some("request body discarded");
+    }
+    (r.body.expected_length().unwrap_or_default() == 0).then_some("no body")
+}
+
+fn refuse_raw(r: &Rc<Request>) -> Option<&'static str> {
+    if r.body.is_reading() {
+        return Some("pending request body reading in some other thread");
+    }
+    if r.conn.unsent() > 0 && r.header_sent.get() {
+        r.conn.try_send();
+        if r.conn.unsent() > 0 {
+            return Some("pending data to write");
+        }
+    }
+    if r.ext::<LuaRequest>().buffering.get() {
+        return Some("http 1.0 buffering");
+    }
+    r.conn.hijacked.get().then_some("duplicate call")
+}
+
+/// From here on the script speaks with the client: nothing else may send a head or a body.
+fn take_connection(r: &Request) {
+    r.header_sent.set(true);
+    r.conn.hijacked.set(true);
+    r.ext::<LuaRequest>().raw_socket.set(true);
+    r.keepalive.set(false);
+}
+
 /// What a request has handed out of its connection.
 #[derive(Default)]
 struct Given {
     body: Cell<bool>,
-    raw: Cell<bool>,
 }

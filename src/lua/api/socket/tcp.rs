@@ -23,6 +23,8 @@ pub struct Tcp {
     pub settings: Settings,
     /// Address of the request or timer it belongs to.
     pub owner: Cell<usize>,
+    /// `host:port(address)`, for log lines.
+    pub far_end: RefCell<String>,
     pub link: RefCell<Option<Rc<Link>>>,
     /// Bytes read and not yet received by the script.
     pub input: RefCell<BytesMut>,
@@ -76,6 +78,7 @@ impl Tcp {
             read_timeout_ms: Cell::new(settings.read_timeout_ms),
             settings,
             owner: Cell::new(owner),
+            far_end: RefCell::default(),
             link: RefCell::default(),
             input: RefCell::default(),
             at_eof: Cell::new(false),
@@ -107,8 +110,10 @@ impl Tcp {
 
     /// Lets go of the connection, whatever state it is in.
     pub fn abandon(&self) {
-        self.link.borrow_mut().take();
-        self.seat.borrow_mut().take();
+        // Dropped outside of the borrow: a link may hold the last handle of a request, which ends other sockets.
+        let link = self.link.borrow_mut().take();
+        let seat = self.seat.borrow_mut().take();
+        drop((link, seat));
         self.input.borrow_mut().clear();
         self.read_closed.set(true);
         self.write_closed.set(true);
@@ -140,6 +145,14 @@ impl Tcp {
     }
 }
 
+/// Logs an operation on a closed socket, with the facts lua-nginx-module puts behind it.
+pub fn complain_closed(c: &Call<'_>, socket: &Tcp, doing: &str) {
+    let at = std::ptr::from_ref(socket) as usize;
+    let eof = u8::from(socket.at_eof.get());
+    let text = format!("attempt to {doing} on a closed socket: u:{at:016X}, c:0, ft:0 eof:{eof}");
+    complain(c, socket, &text);
+}
+
 /// Logs a socket's trouble unless `lua_socket_log_errors` is off.
 pub fn complain(c: &Call<'_>, socket: &Tcp, text: &str) {
     if socket.settings.log_errors
@@ -160,6 +173,9 @@ pub fn settimeouts(c: &Call<'_>) -> Result<c_int, Raise> {
     ];
     for ((cell, default), index) in cells.into_iter().zip(defaults).zip(2..) {
         if let Some(ms) = c.opt_num(index)? {
+            if !(0.0..=f64::from(i32::MAX)).contains(&ms) {
+                return Err(Raise::text("bad timeout value"));
+            }
             // As in lua-nginx-module, nothing positive means the configured value.
             cell.set(if ms > 0.0 { ms as u64 } else { default });
         }

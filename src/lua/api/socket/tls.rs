@@ -9,7 +9,7 @@ use bstr::ByteSlice;
 
 use super::failure::Failure;
 use super::link::Link;
-use super::tcp::{Mark, Tcp, complain};
+use super::tcp::{Mark, Tcp, complain_closed};
 use super::{own_socket, request_of};
 use crate::base::log::Level;
 use crate::conf::row::{HTTP_LEVELS, Row, at_least, row, take};
@@ -127,7 +127,7 @@ pub fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
 pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     if socket.linked().is_none() || socket.read_closed.get() || socket.write_closed.get() {
-        complain(c, &socket, "attempt to do ssl handshake on a closed socket");
+        complain_closed(c, &socket, "do ssl handshake");
         return c.fail("closed");
     }
     if let Some(word) = socket.busy_word(true, true) {

@@ -3,8 +3,6 @@
 use std::ffi::c_int;
 use std::rc::Rc;
 
-use bytes::Buf;
-
 use super::failure::Failure;
 use super::own_socket;
 use super::read::{close_reading, fill_some, refuse};
@@ -64,35 +62,76 @@ async fn run(ctx: Rc<Ctx>, socket: Rc<Tcp>, wanted: Wanted) -> Reply {
 
 fn take(socket: &Tcp, wanted: &Wanted) -> Option<Reply> {
     let mut input = socket.input.borrow_mut();
-    let found = memchr::memmem::find(&input, &wanted.pattern);
     let length = wanted.pattern.len();
-    match (wanted.size, found) {
-        (None, Some(at)) => {
+    let Some(size) = wanted.size else {
+        let at = memchr::memmem::find(&input, &wanted.pattern)?;
+        let mut data = input.split_to(at + length).freeze();
+        if !wanted.inclusive {
+            data.truncate(at);
+        }
+        return Some(piece(data, false));
+    };
+    match scan(&input, &wanted.pattern, size)? {
+        Scanned::Piece(bytes) => Some(piece(input.split_to(bytes).freeze(), false)),
+        Scanned::Terminator(at) => {
             let mut data = input.split_to(at + length).freeze();
             if !wanted.inclusive {
                 data.truncate(at);
             }
-            Some(Reply::one(data).and(Val::Nil).and(Val::Nil).and(false))
-        }
-        (None, None) => None,
-        (Some(size), Some(at)) if at + if wanted.inclusive { length } else { 0 } <= size => {
-            let kept = if wanted.inclusive { at + length } else { at };
-            let data = input.split_to(kept).freeze();
-            if !wanted.inclusive {
-                input.advance(length);
-            }
-            Some(Reply::one(data).and(Val::Nil).and(Val::Nil).and(true))
-        }
-        (Some(size), _) => {
-            // What might be the beginning of the terminator stays.
-            let sure = input.len().saturating_sub(length - 1).min(found.unwrap_or(usize::MAX));
-            if sure < size && found.is_none() {
-                return None;
-            }
-            let data = input.split_to(size.min(sure.max(1))).freeze();
-            Some(Reply::one(data).and(Val::Nil).and(Val::Nil).and(false))
+            Some(piece(data, true))
         }
     }
+}
+
+fn piece(data: bytes::Bytes, ended: bool) -> Reply {
+    Reply::one(data).and(Val::Nil).and(Val::Nil).and(ended)
+}
+
+/// How far a scan for a piece came.
+enum Scanned {
+    /// So many bytes are certainly not part of the terminator.
+    Piece(usize),
+    /// The terminator begins there.
+    Terminator(usize),
+}
+
+/// Walks the input byte by byte, as lua-nginx-module's automaton does: a byte counts once it cannot belong to the
+/// terminator, and several may count at once, which is why a piece can be longer than asked.
+fn scan(input: &[u8], pattern: &[u8], size: usize) -> Option<Scanned> {
+    let borders = borders(pattern);
+    let mut matched = 0;
+    for (at, byte) in input.iter().enumerate() {
+        while matched > 0 && pattern[matched] != *byte {
+            matched = borders[matched - 1];
+        }
+        if pattern[matched] == *byte {
+            matched += 1;
+        }
+        let sure = at + 1 - matched;
+        if sure >= size {
+            return Some(Scanned::Piece(sure));
+        }
+        if matched == pattern.len() {
+            return Some(Scanned::Terminator(sure));
+        }
+    }
+    None
+}
+
+/// For each prefix of the pattern, the length of its longest proper prefix that is also its end.
+fn borders(pattern: &[u8]) -> Vec<usize> {
+    let mut borders = vec![0; pattern.len()];
+    let mut length = 0;
+    for at in 1..pattern.len() {
+        while length > 0 && pattern[at] != pattern[length] {
+            length = borders[length - 1];
+        }
+        if pattern[at] == pattern[length] {
+            length += 1;
+        }
+        borders[at] = length;
+    }
+    borders
 }
 
 fn ended(socket: &Tcp, failure: &Failure) -> Reply {

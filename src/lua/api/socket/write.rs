@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::failure::Failure;
 use super::link::Link;
 use super::own_socket;
-use super::tcp::{Mark, Tcp, complain};
+use super::tcp::{Mark, Tcp, complain_closed};
 use crate::base::log::Level;
 use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Kind, Raise, Reply};
@@ -17,14 +17,14 @@ use crate::lua::raw::{Call, Kind, Raise, Reply};
 pub fn send(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     let Some(link) = socket.linked().filter(|_| !socket.write_closed.get()) else {
-        complain(c, &socket, "attempt to send data on a closed socket");
+        complain_closed(c, &socket, "send data");
         return c.fail("closed");
     };
     if let Some(word) = socket.busy_word(false, true) {
         return c.fail(word);
     }
     if matches!(*link, Link::Body { .. }) {
-        return c.fail("attempt to write to request sockets");
+        return Err(Raise::text("attempt to write to request sockets"));
     }
     let data = match c.kind(2) {
         Kind::Str | Kind::Num => Bytes::copy_from_slice(c.bytes(2)?),
@@ -45,7 +45,8 @@ async fn run(ctx: Rc<Ctx>, socket: Rc<Tcp>, link: Rc<Link>, mut data: Bytes) -> 
         Err(failure) => {
             socket.write_closed.set(true);
             if failure == Failure::Timeout && socket.settings.log_errors {
-                ctx.log(Level::Error, "lua tcp socket write timed out");
+                let far_end = socket.far_end.borrow();
+                ctx.log(Level::Error, &format!("lua tcp socket write timed out{far_end}"));
             }
             failure.reply()
         }
