@@ -43,7 +43,7 @@ local busy = setmetatable({}, { __mode = "k" })
 
 local function status_of(co)
   local raw = raw_status(co)
-  if raw == "suspended" then
+  if raw == "suspended" or raw == "dead" then
     return busy[co] and "normal" or waiting[co] and "running" or N["coroutine.light_status"](co) or raw
   end
   return raw
@@ -130,6 +130,43 @@ function coroutine.wrap(f)
     end
     return unwrap(co, resume(co, ...))
   end
+end
+
+-- Tracebacks end at the function a light thread was entered with, which is nobody's callee.
+local raw_traceback, getinfo, gsub, find = debug.traceback, debug.getinfo, string.gsub, string.find
+
+local function entry_words()
+  for level = 3, 200 do
+    local frame, below = getinfo(level, "S"), getinfo(level + 1, "S")
+    if not below then
+      return nil
+    end
+    if below.short_src == "moonbeat:00_body" then
+      return frame.what == "main" and "in main chunk"
+        or "in function <" .. frame.short_src .. ":" .. frame.linedefined .. ">"
+    end
+  end
+end
+
+function debug.traceback(first, ...)
+  local text
+  if type(first) == "thread" then
+    text = raw_traceback(first, ...)
+  elseif first ~= nil and type(first) ~= "string" and type(first) ~= "number" then
+    return first
+  else
+    local level = ...
+    text = raw_traceback(first, (level or 1) + 1)
+  end
+  if type(text) ~= "string" or not find(text, "moonbeat:00_body", 1, true) then
+    return text
+  end
+  local words = entry_words()
+  text = gsub(text, "\n\tmoonbeat:00_body:[^\n]*", "")
+  if words and type(first) ~= "thread" then
+    text = gsub(text, "in function 'f'$", (gsub(words, "%%", "%%%%")))
+  end
+  return text
 end
 
 -- OpenResty keeps Lua's own functions under these names.

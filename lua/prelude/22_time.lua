@@ -21,12 +21,17 @@ ngx.utctime = N["time.utctime"]
 ngx.http_time = N["time.http_time"]
 ngx.cookie_time = N["time.cookie_time"]
 ngx.parse_http_time = N["time.parse_http_time"]
--- An old name of the same.
-ngx.get_now_ts = ngx.time
-ngx.get_now = ngx.localtime
-ngx.get_today = ngx.today
 
 local words = {}
+
+-- The number of the phase, as resty.core has it.
+function ngx.get_raw_phase()
+  return S.phase
+end
+
+function ngx._phase_ctx()
+  return S.phase
+end
 
 function ngx.get_phase()
   local phase = S.phase

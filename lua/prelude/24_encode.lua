@@ -72,6 +72,44 @@ function ngx.decode_args(s, max)
   return decode_args(s, max)
 end
 
+-- ndk.set_var: the set_* directives of set-misc as functions.
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local set_var = {
+  set_escape_uri = function(s) return escape_uri(text(s), 2) end,
+  set_unescape_uri = ngx.unescape_uri,
+  set_quote_sql_str = function(s) return N["encode.quote_sql_str"](text(s)) end,
+  set_md5 = ngx.md5,
+  set_sha1 = function(s) return hex(ngx.sha1_bin(s)) end,
+  set_encode_base64 = ngx.encode_base64,
+  set_decode_base64 = function(s) return N["encode.decode_base64"](text(s)) or "" end,
+  set_encode_hex = function(s) return hex(text(s)) end,
+  set_decode_hex = function(s)
+    return (text(s):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end))
+  end,
+  set_local_today = function() return ngx.today() end,
+  set_hmac_sha1 = function(key, s) return ngx.hmac_sha1(text(key), text(s)) end,
+}
+
+ndk = {
+  set_var = setmetatable({}, {
+    __index = function(_, name)
+      local f = set_var[name]
+      if not f then
+        error('ndk.set_var: directive "' .. tostring(name) .. '" not found or does not use '
+          .. 'ndk_set_var_value', 2)
+      end
+      return f
+    end,
+    __newindex = function()
+      error("not allowed", 2)
+    end,
+  }),
+}
+package.loaded.ndk = ndk
+
 local base64 = {}
 
 function base64.encode_base64url(s)

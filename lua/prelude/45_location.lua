@@ -3,8 +3,25 @@ local B = ...
 local N, ask = B.N, B.ask
 local type, error, ipairs = type, error, ipairs
 
+local BOOLEANS = { "share_all_vars", "copy_all_vars", "always_forward_body" }
+
 local function add(uri, options)
   local o = options or {}
+  for i = 1, #BOOLEANS do
+    local value = o[BOOLEANS[i]]
+    if value ~= nil and type(value) ~= "boolean" then
+      error("Bad " .. BOOLEANS[i] .. " option value", 3)
+    end
+  end
+  if o.vars ~= nil and type(o.vars) ~= "table" then
+    error("Bad vars option value", 3)
+  end
+  if o.method ~= nil and type(o.method) ~= "number" then
+    error("Bad http request method", 3)
+  end
+  if o.ctx ~= nil and type(o.ctx) ~= "table" then
+    error("Bad ctx option value type " .. type(o.ctx) .. ", expected a Lua table", 3)
+  end
   return N["location.add"](uri, o.method, o.body, o.args, o.vars, o.share_all_vars,
     o.copy_all_vars, o.always_forward_body, o.ctx)
 end

@@ -181,7 +181,7 @@ fn fail(ctx: &Rc<Ctx>, light: usize, co: Co, failure: Failure) -> Option<Outcome
     if is_entry {
         return Some(Outcome::Error);
     }
-    co.keep_top();
+    co.keep_error();
     finish(ctx, light, co, false);
     None
 }

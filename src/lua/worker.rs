@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api;
-use super::chunk::Script;
+use super::chunk::{LoadError, Script};
 use super::conf::{LuaLoc, LuaMain};
 use super::ctx::{Ctx, clear_worker, enter};
 use super::phase::Phase;
@@ -149,13 +149,20 @@ fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
     if let Some(script) = &http.scope.part::<LuaMain>().init {
         let ctx = Ctx::new(&vm, Phase::Init, None);
         let _entered = enter(&ctx);
-        run_sync(&vm, script).map_err(|message| format!("init_by_lua error: {message}"))?;
+        run_sync(&vm, script).map_err(|message| {
+            let text = format!("init_by_lua error: {message}");
+            emit(Level::Error, format_args!("{text}"));
+            text
+        })?;
     }
     Ok(vm)
 }
 
 fn run_sync(vm: &Rc<Vm>, script: &Script) -> Result<(), String> {
-    let func = script.load(vm, None).map_err(|e| e.to_string())?;
+    let func = script.load(vm, None).map_err(|e| match e {
+        LoadError::Inline(message) => message,
+        other => other.to_string(),
+    })?;
     vm.host.call(&func, &[], |_| ())
 }
 

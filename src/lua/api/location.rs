@@ -18,7 +18,7 @@ use crate::http::body::Body;
 use crate::http::capture::Capture;
 use crate::http::method::Method;
 use crate::http::request::SubrequestSpec;
-use crate::http::vars::VarSlots;
+use crate::http::vars::{VarSlots, VarWriteError};
 use crate::http::{Request, subrequest};
 use crate::lua::ctx::Ctx;
 use crate::lua::phase::HANDLERS;
@@ -127,11 +127,17 @@ fn set_vars(c: &Call<'_>, sub: &Rc<Request>) -> Result<(), Raise> {
             return false;
         };
         let shown = String::from_utf8_lossy(name).into_owned();
-        if sub.set_var_by_name(name, Some(Bytes::copy_from_slice(value))).is_err() {
-            error = Some(format!(
-                "variable \"{shown}\" cannot be assigned a value (maybe you \
-                                  forgot to define it first?) "
-            ));
+        match sub.set_var_by_name(name, Some(Bytes::copy_from_slice(value))) {
+            Ok(()) => {}
+            Err(VarWriteError::NotChangeable) => {
+                error = Some(format!("variable \"{shown}\" not changeable"));
+            }
+            Err(VarWriteError::NotFound) => {
+                error = Some(format!(
+                    "variable \"{shown}\" cannot be assigned a value (maybe you forgot to define \
+                     it first?) "
+                ));
+            }
         }
         error.is_none()
     });

@@ -132,9 +132,13 @@ async fn fire(vm: Rc<Vm>, timers: Rc<Timers>, co: Co, count: i32, premature: boo
     let ctx = Ctx::new(&vm, Phase::Timer, None);
     if timers.running.get() >= max {
         // The worker's own limit, said as OpenResty says it.
-        crate::base::log::emit(
+        let place = co.func_place(count);
+        ctx.log(
             Level::Alert,
-            format_args!("{max} lua_max_running_timers are not enough"),
+            &format!(
+                "lua failed to run timer with function defined at {place}: \
+                 {max} lua_max_running_timers are not enough"
+            ),
         );
         return;
     }

@@ -14,7 +14,7 @@ use mlua::lua_State;
 
 use super::value::Reply;
 use super::view::View;
-use super::{Func, Host, ask_mark, done_mark};
+use super::{Func, Host, ask_mark, done_mark, trace};
 
 /// A coroutine owned by native code.
 pub struct Co {
@@ -124,8 +124,17 @@ impl Co {
         unsafe { c::lua_insert(self.l, -1 - above) };
     }
 
-    /// Keeps one error or traceback value instead of a whole dead stack.
-    pub fn keep_top(&self) {
+    /// Where the function that stands `count` values below the top was defined.
+    pub fn func_place(&self, count: c_int) -> String {
+        trace::place_of(&View::new(self.l, 0), -count)
+    }
+
+    /// Keeps what `ngx.thread.wait` returns of a dead coroutine: the error value. After a call of
+    /// `error` the arguments of that call stand in front of it, as in OpenResty.
+    pub fn keep_error(&self) {
+        if trace::is_in_native(self.l) {
+            return;
+        }
         // SAFETY: a dead coroutine has its error value on top.
         unsafe {
             if c::lua_gettop(self.l) > 1 {

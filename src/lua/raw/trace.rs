@@ -75,6 +75,25 @@ pub(crate) fn frames_of(l: *mut lua_State) -> String {
     out
 }
 
+/// Whether the innermost frame is a C function.
+pub(crate) fn is_in_native(l: *mut lua_State) -> bool {
+    Frame::at(l, 0).is_some_and(|frame| frame.what == b'C')
+}
+
+/// `source:line` where the function at `index` was defined.
+pub fn place_of(view: &View<'_>, index: c_int) -> String {
+    // SAFETY: lua_getinfo with ">" takes the function pushed for it; the strings live as long as
+    // the function, which stays on the stack below.
+    unsafe {
+        let l = view.state();
+        let mut ar: c::lua_Debug = mem::zeroed();
+        c::lua_checkstack(l, 2);
+        c::lua_pushvalue(l, view.at(index));
+        c::lua_getinfo(l, c">S".as_ptr(), &raw mut ar);
+        format!("{}:{}", text(ar.source), ar.linedefined)
+    }
+}
+
 /// The handler of protected calls on the main thread: the message becomes message + traceback.
 pub(crate) unsafe extern "C-unwind" fn on_error(l: *mut lua_State) -> c_int {
     // SAFETY: called by Lua with the error value as the only argument.
