@@ -110,7 +110,7 @@ fn a_failed_thread_gives_false_and_the_message() {
     prints(
         "local t = ngx.thread.spawn(function() ngx.sleep(0) error('boom') end)
          out(ngx.thread.wait(t))",
-        "false content_by_lua(nginx.conf:40):1: boom",
+        "false boom content_by_lua(nginx.conf:40):1: boom",
     );
 }
 
