@@ -219,13 +219,12 @@ fn a_reload_finds_the_check_running_and_follows_moved_peers() {
     let new = scene.group(&["127.0.0.1:1", &live.name()]);
     new.adopt(&old);
     assert!(is_down(&new, 0) && !is_down(&new, 1));
-    let second = scene.attach(&new, 2);
+    let _second = scene.attach(&new, 2);
     drop(first);
     soon("keys moved", || {
         scene.dict.is_true(b"d:reload:p0") && !scene.dict.is_true(b"d:reload:p1")
     });
     scene.round(&new);
-    drop(second);
     assert!(is_down(&new, 0) && !is_down(&new, 1));
     assert!(!scene.dict.is_true(b"d:reload:p2") && scene.number("ok:reload:p2").is_none());
     assert_eq!(scene.lines("is turned down").len(), 2, "nothing was turned twice");
