@@ -273,6 +273,11 @@ impl Checker {
         let mut core = self.lock();
         let before: Vec<Target> = core.watches().iter().map(|w| w.target.clone()).collect();
         core.reconcile(targets, |i| begins_up(&peers[i], self.bit));
+        // A server newly configured `down` has to earn its way up again.
+        for (at, peer) in peers.iter().enumerate().filter(|(_, p)| p.is_set_down()) {
+            core.adopt(at, false);
+            peer.hold(self.bit, true);
+        }
         let moved = before.iter().ne(core.watches().iter().map(|w| &w.target));
         for old in &self.peers {
             if !peers.iter().any(|p| p.same_state(old)) {

@@ -40,10 +40,11 @@ impl Peer {
             state.accessed.store(0, Relaxed);
             state.checked.store(0, Relaxed);
         }
-        if conf.down {
-            state.down.fetch_or(FLAG, Relaxed);
-        } else {
-            state.down.fetch_and(!FLAG, Relaxed);
+        match (old.conf.down, conf.down) {
+            (_, false) => _ = state.down.fetch_and(!FLAG, Relaxed),
+            (false, true) => _ = state.down.fetch_or(FLAG, Relaxed),
+            // A check may have lifted it since; that was its verdict and stays so.
+            (true, true) => {}
         }
         Self { conf, state }
     }
@@ -295,6 +296,15 @@ mod tests {
         p.enter(112, true);
         p.pass();
         assert_eq!(p.fails(), 0);
+    }
+
+    #[test]
+    fn a_reload_does_not_take_back_what_a_check_lifted() {
+        let old = peer(1, true);
+        old.hold(CheckBit::nth(0), false);
+        assert!(!Peer::adopt(conf(1, true), &old, false).is_down());
+        let up = peer(1, false);
+        assert!(Peer::adopt(conf(1, true), &up, false).is_down(), "newly configured so");
     }
 
     #[test]
