@@ -183,8 +183,13 @@ fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
     let groups = wake_upstreams(cycle);
     let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else { return Ok(Box::new(())) };
     let conf_file = cycle.paths.conf_file.to_string_lossy().into_owned();
-    let thread_pools = cycle.conf().thread_pools.clone();
-    let place = lua::worker::Place { index, count: cycle.workers(), conf_file, thread_pools };
+    let place = lua::worker::Place {
+        index,
+        count: cycle.workers(),
+        conf_file,
+        thread_pools: cycle.conf().thread_pools.clone(),
+        has_master: cycle.conf().has_master(),
+    };
     let worker = lua::worker::LuaWorker::prepare(http, &place)?;
     lua::api::upstream::bind(worker.shared(), groups, cycle.generation);
     Ok(Box::new(worker))

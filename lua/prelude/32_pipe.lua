@@ -140,8 +140,8 @@ local function check_environ(environ)
         .. type(pair), 3)
     end
     if not find(pair, "=", 2, true) then
-      error("bad value at index " .. i .. " of environ option: 'name=[value]' format expected, got '"
-        .. pair .. "'", 3)
+      error("bad value at index " .. i .. " of environ option: 'name=[value]' format expected, "
+        .. "got '" .. pair .. "'", 3)
     end
   end
   return environ[1] and environ or nil

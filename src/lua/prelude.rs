@@ -26,6 +26,7 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         ("package_cpath".into(), text(&settings.package_cpath)),
         ("prefix".into(), settings.prefix.clone().into()),
         ("debug".into(), settings.is_debug.into()),
+        ("has_master".into(), settings.has_master.into()),
         ("library".into(), Val::Map(library().collect())),
     ]);
     let config = host.build(|view| _ = view.push(config));
@@ -74,6 +75,7 @@ const FILES: &[(&str, &str)] = files!(
     "30_consts"
     "31_worker_thread"
     "32_pipe"
+    "33_process"
     "40_socket_tcp"
     "41_socket_udp"
     "70_upstream"
@@ -91,6 +93,19 @@ const FILES: &[(&str, &str)] = files!(
     "99_seal"
 );
 
-/// Names and texts of `lua/resty`: what users may have a copy of their own of.
-const LIBRARY: &[(&str, &str)] =
-    &[("resty.upstream.healthcheck", include_str!("../../lua/resty/upstream/healthcheck.lua"))];
+macro_rules! library {
+    ($($name:literal = $file:literal)*) => {
+        &[$(($name, include_str!(concat!("../../lua/", $file, ".lua")))),*]
+    };
+}
+
+/// Names and texts of modules that users may have a copy of their own of.
+const LIBRARY: &[(&str, &str)] = library!(
+    "jit.v" = "jit/v"
+    "resty.digest" = "resty/digest"
+    "resty.lock" = "resty/lock"
+    "resty.lrucache" = "resty/lrucache"
+    "resty.string" = "resty/string"
+    "resty.upstream.healthcheck" = "resty/upstream/healthcheck"
+    "tablepool" = "tablepool"
+);

@@ -57,6 +57,8 @@ pub struct Settings {
     pub worker_count: usize,
     pub conf_file: String,
     pub is_debug: bool,
+    /// A master process supervises this one.
+    pub has_master: bool,
 }
 
 /// Why a VM could not be made.
@@ -158,6 +160,7 @@ impl Default for Settings {
             worker_count: 1,
             conf_file: String::new(),
             is_debug: false,
+            has_master: false,
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Place {
     pub count: usize,
     pub conf_file: String,
     pub thread_pools: Vec<ThreadPool>,
+    pub has_master: bool,
 }
 
 impl LuaWorker {
@@ -176,6 +177,7 @@ fn settings(http: &HttpConf, main: &LuaMain, place: &Place) -> Settings {
         max_running_timers: main.max_running_timers.unwrap_or(256) as usize,
         worker_count: place.count.max(1),
         conf_file: place.conf_file.clone(),
+        has_master: place.has_master,
         ..Settings::default()
     }
 }

@@ -19,6 +19,7 @@ mod log;
 mod output;
 mod phase;
 mod pipe;
+mod process;
 mod re;
 mod req;
 mod req_body;
@@ -63,6 +64,7 @@ pub const TOPICS: &[&Topic] = &[
     &output::TOPIC,
     &phase::TOPIC,
     &pipe::TOPIC,
+    &process::TOPIC,
     &re::TOPIC,
     &req::TOPIC,
     &req_body::TOPIC,

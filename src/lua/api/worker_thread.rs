@@ -1,7 +1,7 @@
 //! `ngx.run_worker_thread`: a function of a module, run in an OS thread with a Lua VM of its own.
 //!
 //! ```text
-//!   light thread ─ Job { module, function, arguments by value } ─▶ Lane: thread + VM, kept for reuse
+//!   light thread ─ Job { module, function, arguments by value } ─▶ Lane: thread + VM, reused
 //!        ▲                                                             │
 //!        └──────────── Reply: true, results … | false, why ◀───────────┘
 //! ```

@@ -7,8 +7,8 @@
 //!                  └ exit   ─▶ wait
 //! ```
 //!
-//! A child lives as long as its handle in Lua and the request that made it; one that still runs then
-//! is killed.
+//! A child lives as long as its handle in Lua and the request that made it; one that still runs
+//! then is killed.
 
 mod child;
 mod stream;

@@ -1,0 +1,37 @@
+-- ngx.process
+local B = ...
+local N, F, S = B.N, B.F, B.S
+local has_master = B.config.has_master
+local type = type
+
+local process = { version = "0.1.32" }
+
+-- The configuration is loaded by the master there.
+function process.type()
+  if not has_master then
+    return "single"
+  end
+  return S.phase == 0 and "master" or "worker"
+end
+
+function process.get_master_pid()
+  return F.master_pid()
+end
+
+function process.signal_graceful_exit()
+  N["process.quit"]()
+end
+
+-- Workers are threads of one process, which has one set of privileges.
+function process.enable_privileged_agent(connections)
+  if S.phase ~= 0 then
+    return nil, "API disabled in the current context"
+  end
+  connections = connections or 512
+  if type(connections) ~= "number" or connections < 0 then
+    return nil, "bad 'connections' argument: number expected and greater than 0"
+  end
+  return nil, "privileged agent process is not supported"
+end
+
+B.module("ngx.process", process)
