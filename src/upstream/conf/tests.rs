@@ -7,6 +7,7 @@ use crate::conf::row::{LOCATION, take};
 use crate::conf::{Dirs, Table, build, parse_bytes};
 
 const AROUND: &[Row] = &[
+    row("hash", UPSTREAM, args(1, 2), set_hash),
     block("http", crate::conf::row::MAIN, take(0), HTTP, |b, d| {
         b.block(d, Scope::new());
         Ok(())
