@@ -46,6 +46,10 @@ function balancer.set_timeouts(connect, send, read)
     seconds(read, "read"))
 end
 
+function balancer.set_upstream_tls(on)
+  return N["balancer.set_upstream_tls"](on and on ~= 0 and 1 or 0)
+end
+
 balancer.recreate_request = N["balancer.recreate_request"]
 
 B.module("ngx.balancer", balancer)

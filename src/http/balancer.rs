@@ -61,6 +61,8 @@ pub struct Turn {
     pub more_tries: Cell<usize>,
     /// `set_timeouts`, for this try.
     pub timeouts: Cell<Timeouts>,
+    /// `set_upstream_tls`: whether to speak TLS, whatever `proxy_pass` says.
+    pub tls: Cell<Option<bool>>,
     /// `recreate_request`: the request is built anew, with the variables as they are now.
     pub recreate_request: Cell<bool>,
     /// `enable_keepalive`: the connection is kept afterwards, by these limits.

@@ -318,6 +318,7 @@ fn file_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<Script>
 }
 
 fn set_balancer(b: &mut Builder<'_>, d: &Directive, script: Arc<Script>) -> Result<(), Diag> {
+    crate::upstream::conf::chosen_by_script(b);
     let chooser = &mut b.part::<Chooser>().0;
     d.once(chooser, |_| Ok(Arc::new(BalancerByLua(script)) as Arc<dyn Balancer>))
 }

@@ -87,6 +87,10 @@ pub fn finish(b: &mut Builder<'_>) -> Result<(), Diag> {
 struct Draft {
     servers: Vec<Server>,
     algo: Option<Algo>,
+    /// Something chooses peers already: a method, `keepalive`, a script.
+    has_method: bool,
+    /// A script chooses peers, so none need be listed.
+    serverless: bool,
     /// Parameters of `server` that the method does not take.
     refused: &'static [&'static str],
     zone: Option<BString>,
@@ -117,13 +121,13 @@ fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let mut scope = b.block(d, Scope::new());
     let draft = std::mem::take(scope.part_mut::<Draft>());
     let group = declared.map_err(|error| complaint(error).at(d.at.place))?;
-    if draft.servers.is_empty() {
+    if draft.servers.is_empty() && !draft.serverless {
         if !b.is_clean(d) {
             return Ok(());
         }
         return Err(Diag::emerg("no servers are inside upstream"));
     }
-    let only_backups = draft.servers.iter().all(|s| s.backup);
+    let only_backups = !draft.servers.is_empty() && draft.servers.iter().all(|s| s.backup);
     let keepalive = draft.keepalive();
     group.fill(Body {
         servers: draft.servers,
@@ -206,6 +210,7 @@ fn set_keepalive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         let text = || format!("invalid value \"{}\" in \"keepalive\" directive", d.arg(1));
         units::parse_number(d.arg(1)).filter(|n| *n > 0).ok_or_else(|| d.wrong_arg(1, text()))
     })?;
+    b.part::<Draft>().has_method = true;
     match d.arg_count() {
         2 if d.arg(2) != "local" => Err(d.bad_param(2)),
         _ => Ok(()),
@@ -235,12 +240,22 @@ fn set_random(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 
 fn set_algo(b: &mut Builder<'_>, algo: Algo, refused: Refused) -> Result<(), Diag> {
     let draft = b.part::<Draft>();
-    let again = draft.algo.replace(algo).is_some();
+    draft.algo = Some(algo);
     draft.refused = refused;
-    if again {
+    note_method(b);
+    Ok(())
+}
+
+/// A script chooses the peers of the `upstream {}` being read.
+pub fn chosen_by_script(b: &mut Builder<'_>) {
+    b.part::<Draft>().serverless = true;
+    note_method(b);
+}
+
+fn note_method(b: &mut Builder<'_>) {
+    if std::mem::replace(&mut b.part::<Draft>().has_method, true) {
         b.warn("load balancing method redefined");
     }
-    Ok(())
 }
 
 /// The servers of `proxy_pass http://127.0.0.1:8080`: nginx leaves every parameter zero here, and

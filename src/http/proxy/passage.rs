@@ -65,11 +65,14 @@ impl<'a> Passage<'a> {
         let outgoing = Outgoing::build(r, conf, &target);
         let tries = target.group.tries(balancer::seed(r, &target.group));
         let most = conf.next_upstream_tries() as usize;
-        let left = if most > 0 { tries.left().min(most) } else { tries.left() };
+        let balancer = balancer::of(&target.group);
+        // A script may know peers where the group lists none.
+        let listed = tries.left().max(usize::from(balancer.is_some()));
+        let left = if most > 0 { listed.min(most) } else { listed };
         r.ext::<Current>().set(target.group.clone());
         Self {
             r,
-            balancer: balancer::of(&target.group),
+            balancer,
             location,
             target,
             outgoing,
@@ -272,7 +275,13 @@ impl<'a> Passage<'a> {
                 return Err(End::Try(Fault::Status(502)));
             }
         }
-        let Some(chosen) = turn.peer.borrow().clone() else { return Ok(None) };
+        let Some(chosen) = turn.peer.borrow().clone() else {
+            if self.target.group.servers().is_empty() {
+                self.r.log(Level::Error, format_args!("lua balancer: no peer set"));
+                return Err(End::Status(500));
+            }
+            return Ok(None);
+        };
         self.left += turn.more_tries.get();
         self.r.upstream_try(chosen.addr.to_string().into());
         self.seat = Some(Seat::Chosen(chosen.addr.clone()));
@@ -280,7 +289,7 @@ impl<'a> Passage<'a> {
     }
 
     async fn connect(&mut self, addr: &Addr) -> Result<Link, End> {
-        let tls = self.target.origin.tls;
+        let tls = self.turn.tls.get().unwrap_or(self.target.origin.tls);
         let kept =
             self.turn.keepalive.borrow().is_some() || self.target.group.keepalive().is_some();
         if kept && let Some(link) = Link::take(&self.target.group, addr, tls) {
@@ -359,8 +368,9 @@ impl<'a> Passage<'a> {
         let status = fault.status();
         self.r.upstream_note(|attempt, _| attempt.status = status);
         self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status }));
+        let counted = matches!(self.seat, Some(Seat::Picked(_)));
         self.release(fault.blames_peer());
-        if self.reused && fault.cause() == next::ERROR {
+        if counted && self.reused && fault.cause() == next::ERROR {
             // The peer may have closed an idle connection just then: that try was free.
             self.left += 1;
         }

@@ -17,6 +17,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "balancer.get_last_failure", phases: ANY, run: get_last_failure },
     Op { name: "balancer.set_timeouts", phases: ANY, run: set_timeouts },
     Op { name: "balancer.recreate_request", phases: ANY, run: recreate_request },
+    Op { name: "balancer.set_upstream_tls", phases: ANY, run: set_upstream_tls },
     Op { name: "balancer.enable_keepalive", phases: ANY, run: enable_keepalive },
 ]);
 
@@ -109,6 +110,12 @@ fn set_timeouts(c: &Call<'_>) -> Result<c_int, Raise> {
 fn recreate_request(c: &Call<'_>) -> Result<c_int, Raise> {
     let turn = turn_or_fail!(c);
     turn.recreate_request.set(true);
+    c.ret(true)
+}
+
+fn set_upstream_tls(c: &Call<'_>) -> Result<c_int, Raise> {
+    let turn = turn_or_fail!(c);
+    turn.tls.set(Some(c.int(1)? != 0));
     c.ret(true)
 }
 

@@ -18,13 +18,14 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "req_body.data", phases: LOOK, run: data },
     Op { name: "req_body.file", phases: LOOK, run: file },
     Op { name: "req_body.post_args", phases: LOOK, run: post_args },
-    Op { name: "req_body.set_data", phases: HANDLERS, run: set_data },
+    Op { name: "req_body.set_data", phases: SET, run: set_data },
     Op { name: "req_body.set_file", phases: HANDLERS, run: set_file },
     Op { name: "req_body.init", phases: HANDLERS, run: init },
     Op { name: "req_body.append", phases: HANDLERS, run: append },
     Op { name: "req_body.finish", phases: HANDLERS, run: finish },
 ]);
 
+const SET: u32 = HANDLERS | crate::lua::phase::Phase::Balancer.bit();
 const LOOK: u32 = crate::lua::phase::REQUEST;
 
 /// A body under construction: `init_body`, `append_body`, `finish_body`.
