@@ -98,6 +98,13 @@ const ROWS: &[&[Row]] = &[
     http::balancer::ROWS,
     http::proxy::conf::ROWS,
     http::index::ROWS,
+    http::auth_basic::ROWS,
+    http::auth_request::ROWS,
+    http::limits::req::ROWS,
+    http::limits::conn::ROWS,
+    http::charset::ROWS,
+    http::empty_gif::ROWS,
+    http::gzip::ROWS,
     http::add_header::ROWS,
     http::headers_more::conf::ROWS,
     http::set_misc::ROWS,
@@ -113,6 +120,10 @@ fn table() -> Table {
 const HANDLERS: &[&[http::Registered]] = &[
     http::rewrite::HANDLERS,
     http::access::HANDLERS,
+    http::auth_basic::HANDLERS,
+    http::auth_request::HANDLERS,
+    http::limits::req::HANDLERS,
+    http::limits::conn::HANDLERS,
     http::try_files::HANDLERS,
     &lua::phases::HANDLERS,
     http::headers_more::HANDLERS,
@@ -129,12 +140,21 @@ const FILTERS: &[&dyn http::Filter] = &[
     &lua::phases::FILTER,
     &http::echo::FILTER,
     &http::add_header::FILTER,
+    &http::charset::FILTER,
+    &http::gzip::FILTER,
     &http::ranges::HEADER,
 ];
 
 /// Variables.
-const VARS: &[&[http::vars::VarRow]] =
-    &[http::vars_core::VARS, http::vars_ssl::VARS, http::echo::VARS, http::proxy::vars::VARS];
+const VARS: &[&[http::vars::VarRow]] = &[
+    http::vars_core::VARS,
+    http::vars_ssl::VARS,
+    http::echo::VARS,
+    http::proxy::vars::VARS,
+    http::gzip::VARS,
+    http::limits::req::VARS,
+    http::limits::conn::VARS,
+];
 
 /// What features do at the end of the `http` block.
 const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];

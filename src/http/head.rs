@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::base::{clock, date};
 
-use super::{headers::HeadersOut, method::Method, output::Chunk, request::Request, status};
+use super::{gzip, headers::HeadersOut, method::Method, output::Chunk, request::Request, status};
 
 /// Writes the response head of a main request; subrequests have none.
 pub fn emit(r: &Rc<Request>) {
@@ -42,6 +42,10 @@ pub fn write_body(r: &Rc<Request>, chunk: Chunk) {
     }
     let ends = chunk.last && !r.is_subrequest();
     let silent = main.header_only.get();
+    let chunk = match main.ext_if_any::<gzip::Stream>() {
+        Some(stream) if !silent => stream.pack(chunk, ends),
+        _ => chunk,
+    };
     if !chunk.data.is_empty() && !silent {
         main.body_bytes_sent.set(main.body_bytes_sent.get() + chunk.data.len() as u64);
         if main.chunked.get() {

@@ -1,9 +1,11 @@
-//! `types`: file name extension → media type.
+//! `types`: file name extension → media type; and sets of media types.
 
 use std::collections::HashMap;
 
 use bstr::{BStr, BString};
 use bytes::Bytes;
+
+use crate::conf::{Builder, Directive};
 
 /// The extensions of one `types` block.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,45 @@ impl Types {
             _ => return None,
         };
         Some(Bytes::from_static(kind))
+    }
+}
+
+/// Media types a filter works on: `gzip_types`, `charset_types` and their kind.
+#[derive(Clone, Debug, Default)]
+pub struct TypeSet {
+    /// `*`
+    any: bool,
+    kinds: Vec<Bytes>,
+}
+
+impl TypeSet {
+    /// Reads the arguments of a directive, besides types that are always in.
+    pub fn read(b: &mut Builder<'_>, d: &Directive, always: &[&'static str]) -> Self {
+        let kinds = always.iter().map(|kind| Bytes::from_static(kind.as_bytes())).collect();
+        let mut set = Self { any: false, kinds };
+        for word in d.args() {
+            let kind = Bytes::copy_from_slice(&word.text.to_ascii_lowercase());
+            if kind.as_ref() == b"*" {
+                set.any = true;
+            } else if set.kinds.contains(&kind) {
+                b.warn(format!("duplicate MIME type \"{}\"", BStr::new(&kind)));
+            } else {
+                set.kinds.push(kind);
+            }
+        }
+        set
+    }
+
+    pub fn of(kinds: &[&'static str]) -> Self {
+        let kinds = kinds.iter().map(|kind| Bytes::from_static(kind.as_bytes())).collect();
+        Self { any: false, kinds }
+    }
+
+    /// Whether a `Content-Type` is among them, whatever its parameters.
+    pub fn has(&self, content_type: Option<&Bytes>) -> bool {
+        let Some(kind) = content_type else { return false };
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
+        self.any || self.kinds.iter().any(|known| known.eq_ignore_ascii_case(kind))
     }
 }
 

@@ -78,6 +78,7 @@ pub struct Request {
     /// Groups of the last regex match (`$1`), whole match first.
     pub captures: RefCell<SmallVec<[Option<Bytes>; 4]>>,
     ext: RefCell<SmallVec<[(TypeId, Rc<dyn Any>); 4]>>,
+    kept: RefCell<SmallVec<[(TypeId, Rc<dyn Any>); 1]>>,
 
     pub started: clock::Wall,
     pub started_mono_ms: u64,
@@ -148,6 +149,7 @@ impl Request {
             vars: RefCell::new(vars),
             captures: RefCell::default(),
             ext: RefCell::default(),
+            kept: RefCell::default(),
             started: clock::wall(),
             started_mono_ms: clock::mono_ms(),
             internal: Cell::new(false),
@@ -266,6 +268,19 @@ impl Request {
         let ext = self.ext.borrow();
         let found = ext.iter().find(|(have, _)| *have == id)?;
         found.1.clone().downcast::<T>().ok()
+    }
+
+    /// Like `ext`, but kept through internal redirects: it lives as long as the request.
+    pub fn kept<T: Any + Default>(&self) -> Rc<T> {
+        let id = TypeId::of::<T>();
+        let mut kept = self.kept.borrow_mut();
+        let known = kept.iter().find(|(have, _)| *have == id).map(|(_, found)| found.clone());
+        if let Some(Ok(found)) = known.map(Rc::downcast::<T>) {
+            return found;
+        }
+        let made = Rc::new(T::default());
+        kept.push((id, made.clone()));
+        made
     }
 
     /// Forgets all feature contexts, as an internal redirect does in nginx.
