@@ -68,11 +68,26 @@ function errlog.set_filter_level(level)
   if not level then
     return nil, [[missing "level" argument]]
   end
-  return nil, 'directive "lua_capture_error_log" is not set'
+  return N["errlog.set_filter_level"](level)
 end
 
-function errlog.get_logs()
-  return nil, 'directive "lua_capture_error_log" is not set'
+-- Level, time and text of each line, oldest first.
+function errlog.get_logs(max, logs)
+  max, logs = max or 10, logs or {}
+  local n = 0
+  for _ = 1, max do
+    local level, time, text = N["errlog.next"]()
+    if level == nil then
+      return nil, time
+    end
+    if not level then
+      break
+    end
+    logs[n + 1], logs[n + 2], logs[n + 3] = level, time, text
+    n = n + 3
+  end
+  logs[n + 1] = nil
+  return logs
 end
 
 B.module("ngx.errlog", errlog)

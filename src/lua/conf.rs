@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice};
 
 use super::balancer::BalancerByLua;
+use super::api::errlog;
 use super::chunk::{Code, Script, inline_name};
 use super::phases;
 use crate::conf::row::{
@@ -208,9 +209,7 @@ const OTHERS: &[Row] = &[
     row("lua_regex_match_limit", HTTP, take(1), |b, d| {
         d.number_slot(&mut b.part::<LuaMain>().regex_match_limit)
     }),
-    row("lua_capture_error_log", HTTP, take(1), |b, d| {
-        d.size_slot(&mut b.part::<LuaMain>().capture_error_log)
-    }),
+    row("lua_capture_error_log", HTTP, take(1), set_capture),
     flag("rewrite_by_lua_no_postpone", HTTP, |b, d| {
         d.flag_slot(&mut b.part::<LuaMain>().rewrite_no_postpone)
     }),
@@ -325,6 +324,16 @@ fn set_balancer(b: &mut Builder<'_>, d: &Directive, script: Arc<Script>) -> Resu
 
 fn set_shared_dict(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     super::api::shdict::declare(b, d)
+}
+
+fn set_capture(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    d.once(&mut b.part::<LuaMain>().capture_error_log, |d| {
+        let size = d.size(1).ok().filter(|size| *size >= errlog::SIZE_MIN_BYTES);
+        let min = errlog::SIZE_MIN_BYTES;
+        let text =
+            || format!("invalid capture error log size \"{}\", minimum size is {min}", d.arg(1));
+        size.ok_or_else(|| d.wrong_arg(1, text()))
+    })
 }
 
 fn set_code_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

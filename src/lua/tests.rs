@@ -293,8 +293,8 @@ fn children_are_written_to_read_and_waited_for() {
          out(s:wait()) out(s:kill(12345)) out(s:stderr_read_line()) out(s:kill(15)) out(s:wait())
          out(pipe.spawn({ '/nowhere/x' }):wait())",
         "14 one nil nil tw nil nil o\nthree nil nil  nil nil nil closed  true exit 0 nil exited nil \
-         closed nil b nil nil false exit 3 nil exited \
-         nil timeout nil nil invalid signal nil merged to stdout nil true false signal 15 false exit 1",
+         nil closed nil b nil nil false exit 3 nil exited nil timeout nil nil invalid signal \
+         nil merged to stdout nil true false signal 15 false exit 1",
     );
 }
 

@@ -44,6 +44,9 @@ impl LuaWorker {
         let main = http.scope.part::<LuaMain>();
         set_lua_match_limit(main.regex_match_limit.unwrap_or(0) as u32);
         let worker = Worker::new(settings(http, main, place), Some(place.index));
+        if let Some(size_bytes) = main.capture_error_log {
+            api::errlog::capture(&worker, size_bytes);
+        }
         let vms_max = main.worker_thread_vms.map(|n| n as usize);
         let conf = Arc::clone(http);
         api::worker_thread::bind(&worker, &place.thread_pools, vms_max, move || {

@@ -16,6 +16,7 @@ mod trace;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -130,6 +131,11 @@ impl Chain {
             let head = format!("nginx: [{}] ", level.name()).into_bytes();
             _ = io::stderr().write_all(&[&head, &line[start..]].concat());
         }
+        // Nothing is left of a thread's tap while the last destructors run.
+        let tap = TAP.try_with(|tap| tap.borrow().clone()).ok().flatten();
+        if let Some(tap) = tap {
+            tap(level, &line[..line.len() - 1]);
+        }
         LINE.set(line);
     }
 
@@ -157,6 +163,14 @@ pub fn set_console(on: bool) {
 pub fn console() -> bool {
     CONSOLE.load(Ordering::Relaxed)
 }
+
+/// Shows every line this thread writes to whatever log, without its end, to `tap` as well.
+pub fn set_tap(tap: Rc<Tap>) {
+    TAP.set(Some(tap));
+}
+
+/// Sees the lines of a thread.
+pub type Tap = dyn Fn(Level, &[u8]);
 
 /// Writes a message that belongs to no request to the main chain.
 pub fn emit(level: Level, text: fmt::Arguments<'_>) {
@@ -196,6 +210,7 @@ fn ids() -> (u32, u32) {
 }
 
 thread_local! {
+    static TAP: RefCell<Option<Rc<Tap>>> = const { RefCell::new(None) };
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static STAMP: RefCell<(i64, String)> = const { RefCell::new((-1, String::new())) };
     /// Asked again after a fork: the process number is the key.

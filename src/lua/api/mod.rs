@@ -12,6 +12,7 @@ mod balancer;
 mod control;
 mod coroutine;
 pub mod encode;
+pub mod errlog;
 mod header;
 mod json;
 mod location;
@@ -57,6 +58,7 @@ pub const TOPICS: &[&Topic] = &[
     &control::TOPIC,
     &coroutine::TOPIC,
     &encode::TOPIC,
+    &errlog::TOPIC,
     &header::TOPIC,
     &json::TOPIC,
     &location::TOPIC,
