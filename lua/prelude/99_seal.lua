@@ -7,8 +7,8 @@ local function path_of(wanted, default)
   if not wanted then
     return default
   end
-  local whole = wanted:gsub("%$prefix", (config.prefix:gsub("%%", "%%%%")))
-  whole = whole:gsub(";;", (";" .. default .. ";"):gsub("%%", "%%%%"))
+  local put = { ["$prefix"] = config.prefix, [";;"] = ";" .. default .. ";" }
+  local whole = wanted:gsub("%$prefix", put):gsub(";;", put)
   return (whole:gsub("^;", ""):gsub(";$", ""))
 end
 

@@ -134,8 +134,11 @@ pub fn environment(conf: &ProcessConf) -> Vec<(OsString, OsString)> {
         vars.retain(|(known, _)| known != name);
         vars.push((name.to_owned(), value));
     };
-    if let Some(zone) = std::env::var_os("TZ") {
-        put(OsStr::new("TZ"), zone);
+    // LuaJIT looks for its two when a VM is made, which in nginx is before the rest is dropped.
+    for name in ["TZ", "LUA_PATH", "LUA_CPATH"] {
+        if let Some(value) = std::env::var_os(name) {
+            put(OsStr::new(name), value);
+        }
     }
     for text in &conf.env {
         match text.split_once_str("=") {
