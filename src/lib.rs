@@ -1,11 +1,12 @@
-//! moonbeat: a Lua-scriptable gateway that knows which upstream peers are healthy, why, and since when.
+//! moonbeat: a Lua-scriptable gateway that knows which upstream peers are healthy, why, and since
+//! when.
 //!
 //! Floors, from the ground up. A module uses only modules on lower floors; `t/tidy.rs` enforces it.
 //!
 //! ```text
 //!  6  main, cli             flags in, exit code out
 //!  5  app                   assembly: the only file that knows every feature
-//!  4  lua                   VM, light threads, ngx.*; implements hooks of http, drives health and shdict
+//!  4  lua                   VM, light threads, ngx.*; hooks into http, drives health and shdict
 //!  3  http       health     do not know each other; they meet in upstream
 //!  2  process    upstream
 //!  1  conf  net  shdict     do not know each other

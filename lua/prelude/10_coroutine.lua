@@ -44,7 +44,8 @@ local busy = setmetatable({}, { __mode = "k" })
 local function status_of(co)
   local raw = raw_status(co)
   if raw == "suspended" or raw == "dead" then
-    return busy[co] and "normal" or waiting[co] and "running" or N["coroutine.light_status"](co) or raw
+    return busy[co] and "normal" or waiting[co] and "running"
+      or N["coroutine.light_status"](co) or raw
   end
   return raw
 end

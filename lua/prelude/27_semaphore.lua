@@ -3,7 +3,8 @@ local B = ...
 local N, ask = B.N, B.ask
 local ffi = require "ffi"
 local tonumber, type, error, setmetatable = tonumber, type, error, setmetatable
-local new, free, post, wait = N["semaphore.new"], N["semaphore.free"], N["semaphore.post"], N["semaphore.wait"]
+local new, free = N["semaphore.new"], N["semaphore.free"]
+local post, wait = N["semaphore.post"], N["semaphore.wait"]
 local count = N["semaphore.count"]
 
 ffi.cdef "typedef struct { double id; } moonbeat_semaphore;"

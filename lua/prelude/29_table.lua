@@ -1,4 +1,5 @@
--- What OpenResty's LuaJIT has and the plain one lacks: table.isempty isarray nkeys clone, thread.exdata.
+-- What OpenResty's LuaJIT has and the plain one lacks: table.isempty isarray nkeys clone,
+-- thread.exdata.
 local B = ...
 local next, type, pairs, floor = next, type, pairs, math.floor
 

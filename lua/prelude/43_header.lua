@@ -1,7 +1,8 @@
 -- ngx.header, ngx.resp
 local B = ...
 local N, ngx = B.N, B.ngx
-local type, rawget, setmetatable, lower, gsub = type, rawget, setmetatable, string.lower, string.gsub
+local type, rawget, setmetatable = type, rawget, setmetatable
+local lower, gsub = string.lower, string.gsub
 local get, set = N["header.get"], N["header.set"]
 
 ngx.header = setmetatable({}, {

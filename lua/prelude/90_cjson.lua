@@ -4,7 +4,8 @@ local decode_native = B.N["json.decode"]
 local null = B.ngx.null
 local new_buffer = require("string.buffer").new
 local type, pairs, next, tostring, error, pcall = type, pairs, next, tostring, error, pcall
-local getmetatable, setmetatable, format, floor = getmetatable, setmetatable, string.format, math.floor
+local getmetatable, setmetatable = getmetatable, setmetatable
+local format, floor = string.format, math.floor
 local gsub, find, byte, huge = string.gsub, string.find, string.byte, math.huge
 
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["/"] = "\\/", ["\b"] = "\\b", ["\f"] = "\\f",
@@ -200,7 +201,9 @@ local function new(name)
   }
   local cjson = {
     _NAME = name, _VERSION = "2.1.0.14", null = null, array_mt = array_mt,
-    empty_array_mt = empty_array_mt, empty_array = empty_array, new = function() return new(name) end,
+    empty_array_mt = empty_array_mt,
+    empty_array = empty_array,
+    new = function() return new(name) end,
   }
   settings_of(cjson, conf)
 

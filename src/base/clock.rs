@@ -38,8 +38,9 @@ impl Wall {
 /// Refreshes this thread's cache; from then on [`wall`] and [`mono_ms`] stand still until the next
 /// call. `ngx.update_time()` is this.
 ///
-/// One clock is read: the wall time follows from the monotonic one, and is asked for itself when the last answer is
-/// older than [`WALL_TRUST_MS`], so that a step of the system's clock is followed.
+/// One clock is read: the wall time follows from the monotonic one, and is asked for itself when
+/// the last answer is older than [`WALL_TRUST_MS`], so that a step of the system's clock is
+/// followed.
 pub fn update() {
     let mono_ms = fresh_mono_ms();
     let (asked_ms, asked) = WALL.get();

@@ -264,7 +264,9 @@ async fn serve(engine: Arc<Engine>, mut tasks: UnboundedReceiver<Task>) {
     loop {
         tokio::select! {
             task = tasks.recv() => match task {
-                Some(Task::Start { checker, orders }) => running.push(Box::pin(checker.run(orders))),
+                Some(Task::Start { checker, orders }) => {
+                    running.push(Box::pin(checker.run(orders)));
+                }
                 Some(Task::Reap(id)) => running.push(Box::pin(reap(engine.clone(), id))),
                 None => break,
             },

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  upstream { balancer_by_lua_block … }   ─ row ─▶ Chooser in the group's scope
-//!  each try: fill Turn ─▶ Balancer::choose(r, turn) ─▶ Verdict, and what the script wrote into Turn
+//!  each try: fill Turn ─▶ Balancer::choose(r, turn) ─▶ Verdict, and what the script wrote
 //! ```
 
 use std::{

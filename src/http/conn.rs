@@ -4,7 +4,8 @@
 //!  filters ── write() ──▶ buffer ── try_send() ──▶ socket
 //!                            └── pump task, only while the socket would block
 //! ```
-//! Reading and writing borrow the stream for one poll only, so a reader may wait while a writer works.
+//! Reading and writing borrow the stream for one poll only, so a reader may wait while a writer
+//! works.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -56,7 +57,8 @@ pub struct Conn {
     /// Set when a script took the raw socket; the server must not write any more.
     pub hijacked: Cell<bool>,
     pub tls: bool,
-    /// What is being done for the client, nginx's words behind `while` in log lines; empty for none.
+    /// What is being done for the client, nginx's words behind `while` in log lines; empty for
+    /// none.
     pub action: Cell<&'static str>,
     /// The server the client asked for in its TLS hello.
     pub tls_server: OnceCell<Arc<Server>>,
@@ -305,7 +307,8 @@ impl WriteBuffer {
     }
 }
 
-/// Empties the write buffer while the socket would block; gives up after `send_timeout` without progress.
+/// Empties the write buffer while the socket would block; gives up after `send_timeout` without
+/// progress.
 async fn pump(conn: Rc<Conn>) {
     loop {
         let before = conn.unsent();

@@ -9,7 +9,8 @@ use crate::conf::{Part, inherit};
 
 use super::{location::ErrorPage, mime::Types, template::Template};
 
-/// Settings of `ngx_http_core_module` that a location reads. Unset fields take nginx's defaults in the accessors.
+/// Settings of `ngx_http_core_module` that a location reads. Unset fields take nginx's defaults in
+/// the accessors.
 #[derive(Default)]
 pub struct CoreLoc {
     pub root: Option<Root>,

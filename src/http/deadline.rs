@@ -3,8 +3,8 @@
 //! ```text
 //!  set(later) ── only a number changes ──▶ the timer fires early ──▶ armed anew for the rest
 //! ```
-//! A busy keep-alive connection moves its deadline with every request; the runtime's timer is touched only when
-//! it fires, or when the new deadline is sooner.
+//! A busy keep-alive connection moves its deadline with every request; the runtime's timer is
+//! touched only when it fires, or when the new deadline is sooner.
 
 use std::{
     cell::{Cell, RefCell},

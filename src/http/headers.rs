@@ -50,7 +50,8 @@ impl Headers {
         self.list.iter().any(|h| is(h, name))
     }
 
-    /// Replaces the first line of that name in its place and drops the others; appends when there is none.
+    /// Replaces the first line of that name in its place and drops the others; appends when there
+    /// is none.
     pub fn set(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
         let (name, value) = (name.into(), value.into());
         match self.list.iter().position(|h| is(h, &name)) {
@@ -78,7 +79,8 @@ impl Headers {
         self.list.retain(|h| keep(h));
     }
 
-    /// Values of `name` joined by `separator`, as nginx's `$http_*` variables show repeated headers.
+    /// Values of `name` joined by `separator`, as nginx's `$http_*` variables show repeated
+    /// headers.
     pub fn joined(&self, name: &[u8], separator: &[u8]) -> Option<Bytes> {
         let mut values = self.all(name);
         let first = values.next()?.clone();

@@ -4,7 +4,8 @@
 //!  server rewrite → find config → rewrite → (uri changed? find config again) → preaccess
 //!   → access → precontent → content → log
 //! ```
-//! Which handlers take part in a location is decided once, at load; the runner walks the compiled chain.
+//! Which handlers take part in a location is decided once, at load; the runner walks the compiled
+//! chain.
 
 use std::{future::Future, pin::Pin, rc::Rc};
 
@@ -68,7 +69,8 @@ impl<'a> Step<'a> {
 
 /// One participant of a phase.
 pub trait Handler: Send + Sync {
-    /// Whether a location (or server, for `ServerRewrite`) with this configuration needs the handler.
+    /// Whether a location (or server, for `ServerRewrite`) with this configuration needs the
+    /// handler.
     fn applies(&self, scope: &Scope) -> bool;
 
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a>;
@@ -94,7 +96,8 @@ pub struct Handlers {
 
 /// The handlers of one location: a bit for each entry of `Handlers`.
 ///
-/// Bits and not a list: an `if` may exchange the location in the middle of a phase, and the position must keep its meaning.
+/// Bits and not a list: an `if` may exchange the location in the middle of a phase, and the
+/// position must keep its meaning.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chain {
     bits: [u64; PHASES],

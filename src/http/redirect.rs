@@ -1,4 +1,5 @@
-//! Changing where a request goes: internal redirects, named locations, and absolute `Location` lines.
+//! Changing where a request goes: internal redirects, named locations, and absolute `Location`
+//! lines.
 
 use std::rc::Rc;
 

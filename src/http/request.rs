@@ -4,7 +4,8 @@
 //!  connection ── main request ──┬── subrequest ── subrequest
 //!                               └── subrequest
 //! ```
-//! Always behind `Rc`; every field has its own cell, and no borrow is held over an `.await` or a call into Lua.
+//! Always behind `Rc`; every field has its own cell, and no borrow is held over an `.await` or a
+//! call into Lua.
 
 use std::{
     any::{Any, TypeId},

@@ -8,7 +8,8 @@ use crate::base::log::Level;
 
 use super::request::Request;
 
-/// Writes `text while …, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host: "…"`.
+/// Writes `text while …, client: …, server: …, request: "…", subrequest: "…", upstream: "…", host:
+/// "…"`.
 pub fn write(r: &Request, level: Level, text: fmt::Arguments<'_>) {
     let log = r.location().log();
     if level == Level::Debug {

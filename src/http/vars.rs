@@ -203,8 +203,11 @@ impl Request {
         let table = &self.http.vars;
         let slot = table.slots.get(at.0 as usize)?;
         let vars = self.vars.borrow().clone();
-        let changing = matches!(slot.source, Source::Row(row) | Source::UserOr(row) if !row.cacheable)
-            || matches!(slot.source, Source::Computed { cacheable: false, .. });
+        let changing = match slot.source {
+            Source::Row(row) | Source::UserOr(row) => !row.cacheable,
+            Source::Computed { cacheable, .. } => !cacheable,
+            _ => false,
+        };
         match vars.value(at) {
             // A value that changes is never kept; what is here was set.
             Value::Set(value) => return Some(value),

@@ -1,4 +1,5 @@
-//! The response as scripts write it: the head when first needed, HTTP/1.0 bodies held for their length.
+//! The response as scripts write it: the head when first needed, HTTP/1.0 bodies held for their
+//! length.
 //!
 //! ```text
 //!   say/print ─▶ send(Some) ─┬▶ http's filters

@@ -1,6 +1,7 @@
 //! The phases Lua code runs in, their names in messages, and named sets of them.
 
-/// Where the running Lua code was entered. The numbers are lua-nginx-module's, which scripts can see.
+/// Where the running Lua code was entered. The numbers are lua-nginx-module's, which scripts can
+/// see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Phase {

@@ -1,4 +1,5 @@
-//! The headers-more module: header lines set and cleared by rules, on the way in and on the way out.
+//! The headers-more module: header lines set and cleared by rules, on the way in and on the way
+//! out.
 //!
 //! ```text
 //!  more_set_input_headers ─▶ end of the rewrite phase      more_set_headers ─▶ header filter

@@ -1,7 +1,7 @@
 //! `Set-Cookie` lines of an upstream: domain, path and flags as the location wants them.
 //!
 //! ```text
-//!  a=1; Path=/two; Secure ─▶ attributes ─ proxy_cookie_path, _domain, _flags ─▶ a=1; Path=/; HttpOnly
+//!  a=1; Path=/two; Secure ─▶ attributes ─ proxy_cookie_path, … ─▶ a=1; Path=/; HttpOnly
 //! ```
 
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  take(group, addr) ─▶ idle and quiet? ─▶ Link      else dial ─▶ Link
-//!  after a complete response ─▶ keep(group, link) ─▶ idle until used, expired or closed by the peer
+//!  after a complete response ─▶ keep(group, link) ─▶ idle until used, expired or closed
 //! ```
 
 use std::{

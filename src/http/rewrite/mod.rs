@@ -4,8 +4,9 @@
 //!  set $a 1;  if ($a) { return 403; }  rewrite ^/x /y last;
 //!  [Set] ────▶ [If ─▶ [Return]] ─────▶ [Rewrite] ─▶ stop, look for a location again
 //! ```
-//! The program of a server runs before a location is looked for, that of a location in its rewrite phase.
-//! Modules add their own steps (`set_by_lua`, `set_md5`), which run in the order of the file.
+//! The program of a server runs before a location is looked for, that of a location in its rewrite
+//! phase. Modules add their own steps (`set_by_lua`, `set_md5`), which run in the order of the
+//! file.
 
 mod condition;
 pub mod conf;
@@ -56,7 +57,8 @@ pub enum Code {
     },
     If {
         condition: Condition,
-        /// Index of the block among the location's `conditional` ones; server level blocks are not entered.
+        /// Index of the block among the location's `conditional` ones; server level blocks are not
+        /// entered.
         enters: Option<usize>,
         then: Vec<Code>,
     },

@@ -1,7 +1,7 @@
 //! `ngx.timer.at`, `every`, `running_count`, `pending_count`.
 //!
 //! ```text
-//!   at(delay, f, ...) ─▶ a coroutine with f, premature, ... on its stack ─▶ task: sleep or shutdown
+//!   at(delay, f, ...) ─▶ a coroutine with f, premature, ... on it ─▶ task: sleep or shutdown
 //!                        ─▶ Ctx without a request ─▶ sched
 //! ```
 

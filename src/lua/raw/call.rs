@@ -1,7 +1,7 @@
 //! Native functions: the row, the trampoline and what a function sees of its call.
 //!
 //! ```text
-//!   Lua ── N["sleep"](s) ──▶ trampoline ── phase allowed? ──▶ Op.run(&Call) ──▶ Ok(results) | Raise
+//!   Lua ── N["sleep"](s) ─▶ trampoline ─ phase allowed? ─▶ Op.run(&Call) ─▶ Ok(results) | Raise
 //!                                 ▲                                                       │
 //!                                 └── lua_error, after every destructor has run ──────────┘
 //! ```

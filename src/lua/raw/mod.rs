@@ -1,4 +1,5 @@
-//! The Lua C API, wrapped so that the rest of `lua` is safe code. [unsafe, as every file of this folder]
+//! The Lua C API, wrapped so that the rest of `lua` is safe code. [unsafe, as every file of this
+//! folder]
 //!
 //! ```text
 //!   Host  one lua_State with its libraries; closed when the last handle is gone

@@ -299,8 +299,8 @@ impl<'a> View<'a> {
         let top = self.len();
         let at = if index > 0 { index } else { top + 1 + index };
         let view = View::new(self.l, self.base);
-        // SAFETY: the table stays at `at`. The key is handed out as a copy, so that converting it to
-        // a string cannot confuse lua_next.
+        // SAFETY: the table stays at `at`. The key is handed out as a copy, so that converting it
+        // to a string cannot confuse lua_next.
         unsafe {
             c::lua_checkstack(self.l, 6);
             c::lua_pushnil(self.l);

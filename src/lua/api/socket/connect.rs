@@ -26,7 +26,8 @@ pub struct Target {
     pub pool: pool::Wish,
 }
 
-/// `connect(id, host, port | nil, pool name | nil, pool_size | nil, backlog | nil)`; the prelude has checked types.
+/// `connect(id, host, port | nil, pool name | nil, pool_size | nil, backlog | nil)`; the prelude
+/// has checked types.
 pub fn connect(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     if let Some(word) = socket.busy_word(true, true) {

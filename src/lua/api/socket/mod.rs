@@ -87,8 +87,8 @@ fn new_tcp(c: &Call<'_>) -> Result<c_int, Raise> {
     c.ret(id.to_bits())
 }
 
-/// The socket is closed when the client's request ends; a subrequest's sockets live as long, though nobody else may
-/// use them.
+/// The socket is closed when the client's request ends; a subrequest's sockets live as long, though
+/// nobody else may use them.
 fn hold(c: &Call<'_>, socket: &Rc<Tcp>) {
     if let Some(request) = request_of(c) {
         request.main().ext::<Owned>().0.borrow_mut().push(Rc::downgrade(socket));

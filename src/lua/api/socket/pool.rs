@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  connect ─▶ idle one? ─▶ it
-//!          └▶ pool with a backlog full? ─▶ wait in line ─▶ a seat, or a connection somebody gave back
+//!          └▶ pool with a backlog full? ─▶ wait in line ─▶ a seat, or a connection given back
 //! ```
 //! One set of pools per worker thread, by name.
 
@@ -142,7 +142,8 @@ pub fn setkeepalive(c: &Call<'_>) -> Result<c_int, Raise> {
 fn is_dubious(link: &Link) -> bool {
     link.with_stream(|stream| {
         let mut byte = [0; 1];
-        !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let read = stream.try_read(&mut byte);
+        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             || stream.peer_closed()
     })
 }

@@ -110,7 +110,8 @@ impl Tcp {
 
     /// Lets go of the connection, whatever state it is in.
     pub fn abandon(&self) {
-        // Dropped outside of the borrow: a link may hold the last handle of a request, which ends other sockets.
+        // Dropped outside of the borrow: a link may hold the last handle of a request, which ends
+        // other sockets.
         let link = self.link.borrow_mut().take();
         let seat = self.seat.borrow_mut().take();
         drop((link, seat));

@@ -20,8 +20,8 @@ pub fn prepare(c: &Call<'_>) -> Result<c_int, Raise> {
 
 /// `receiveuntil(id, pattern, inclusive, size | nil, in the middle)`.
 ///
-/// The last argument says that the iterator has given pieces since the last terminator; the reply's fourth value
-/// says whether it has now.
+/// The last argument says that the iterator has given pieces since the last terminator; the reply's
+/// fourth value says whether it has now.
 pub fn receive(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     if let Some(count) = refuse(c, &socket)? {
@@ -95,8 +95,9 @@ enum Scanned {
     Terminator(usize),
 }
 
-/// Walks the input byte by byte, as lua-nginx-module's automaton does: a byte counts once it cannot belong to the
-/// terminator, and several may count at once, which is why a piece can be longer than asked.
+/// Walks the input byte by byte, as lua-nginx-module's automaton does: a byte counts once it cannot
+/// belong to the terminator, and several may count at once, which is why a piece can be longer than
+/// asked.
 fn scan(input: &[u8], pattern: &[u8], size: usize) -> Option<Scanned> {
     let borders = borders(pattern);
     let mut matched = 0;
