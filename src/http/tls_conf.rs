@@ -27,6 +27,7 @@ pub struct TlsConf {
     trusted_certificate: Option<PathBuf>,
     crl: Option<PathBuf>,
     session_tickets: Option<bool>,
+    session_cache: Option<bool>,
     reject_handshake: Option<bool>,
     accepted: Vec<BString>,
 }
@@ -35,7 +36,7 @@ impl Part for TlsConf {
     fn inherit(&mut self, parent: &Self) {
         inherit!(self, parent: certificates, keys, protocols, ciphers, prefer_server_ciphers,
             verify_client, verify_depth, client_certificate, trusted_certificate, crl,
-            session_tickets, reject_handshake);
+            session_tickets, session_cache, reject_handshake);
     }
 }
 
@@ -142,6 +143,7 @@ pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
         crl: conf.crl.clone(),
         depth: conf.verify_depth.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         no_tickets: !conf.session_tickets.unwrap_or(true),
+        session_cache: conf.session_cache.unwrap_or(false),
         alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
     };
     let tls = ServerTls::build(&spec).map_err(|e| refused(&e))?;
@@ -173,7 +175,7 @@ fn path_slot(
     d.once(slot(conf(b)), |_| Ok(path))
 }
 
-/// Sessions are kept by tickets; the cache's words are checked, not used.
+/// There is one kind of cache here, shared by all workers; its size is not the user's to choose.
 fn session_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     for index in 1..=d.arg_count() {
         let word = d.arg(index).as_bytes();
@@ -190,7 +192,8 @@ fn session_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             return Err(bad());
         }
     }
-    accept(b, d)
+    let is_on = !matches!(d.arg(1).as_bytes(), b"off" | b"none");
+    d.once(&mut conf(b).session_cache, |_| Ok(is_on))
 }
 
 fn accept(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

@@ -21,6 +21,10 @@ pub const VARS: &[VarRow] = &[
     var("ssl_server_name", |r, _| of(r, |s| s.server_name.clone().unwrap_or_default())),
     var("ssl_session_reused", |r, _| of(r, |s| if s.reused { "r" } else { "." }.into())),
     var("ssl_session_id", |r, _| of(r, |_| String::new())),
+    var("ssl_curve", |r, _| of(r, |s| s.curve.into())),
+    // What a client offers is not kept by the TLS library.
+    var("ssl_ciphers", |r, _| of(r, |s| s.cipher.into())),
+    var("ssl_curves", |r, _| of(r, |s| s.curve.into())),
     var("ssl_early_data", |r, _| of(r, |_| String::new())),
     var("ssl_alpn_protocol", |r, _| {
         of(r, |s| String::from_utf8_lossy(s.alpn.as_deref().unwrap_or_default()).into_owned())
@@ -28,6 +32,8 @@ pub const VARS: &[VarRow] = &[
     var_live("ssl_client_verify", |r, _| verify(r)),
     var("ssl_client_s_dn", |r, _| of_client(r, |c| c.subject_text())),
     var("ssl_client_i_dn", |r, _| of_client(r, |c| c.issuer_text())),
+    var("ssl_client_s_dn_legacy", |r, _| of_client(r, |c| c.subject_oneline())),
+    var("ssl_client_i_dn_legacy", |r, _| of_client(r, |c| c.issuer_oneline())),
     var("ssl_client_serial", |r, _| of_client(r, |c| c.serial_text())),
     var("ssl_client_v_start", |r, _| of_client(r, |c| date::cert_time(c.not_before))),
     var("ssl_client_v_end", |r, _| of_client(r, |c| date::cert_time(c.not_after))),

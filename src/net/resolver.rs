@@ -148,48 +148,50 @@ impl Resolver {
         Ok(found.addrs)
     }
 
+    /// Asks for a name and, as long as no address is found, for the names it is an alias of.
     async fn look_up(&self, name: &str) -> Result<Found, ResolveError> {
-        let v4 =
-            async { if self.spec.ipv4 { Some(self.follow(name, Kind::A).await) } else { None } };
-        let v6 =
-            async { if self.spec.ipv6 { Some(self.follow(name, Kind::Aaaa).await) } else { None } };
-        let (v4, v6) = tokio::join!(v4, v6);
-        let mut all = Found { addrs: Vec::new(), ttl: u32::MAX };
-        let mut failed = None;
-        for answer in [v4, v6].into_iter().flatten() {
-            match answer {
-                Ok(found) => {
-                    all.addrs.extend(found.addrs);
-                    all.ttl = all.ttl.min(found.ttl);
-                }
-                // A real failure says more than "no such name of this family".
-                Err(e) if failed.is_none_or(|f| f == ResolveError::NotFound) => failed = Some(e),
-                Err(_) => {}
-            }
-        }
-        match all.addrs.is_empty() {
-            false => Ok(all),
-            true => Err(failed.unwrap_or(ResolveError::NotFound)),
-        }
-    }
-
-    /// Asks for a name and for the names it is an alias of.
-    async fn follow(&self, name: &str, kind: Kind) -> Result<Found, ResolveError> {
         let mut name = name.to_string();
         let mut ttl = u32::MAX;
         for _ in 0..ALIASES_MAX {
-            let answer = self.exchange(&name, kind).await?;
-            if answer.rcode != 0 {
-                return Err(ResolveError::from_rcode(answer.rcode));
+            let (v4, v6) = tokio::join!(
+                self.one_family(self.spec.ipv4, &name, Kind::A),
+                self.one_family(self.spec.ipv6, &name, Kind::Aaaa)
+            );
+            let mut addrs = Vec::new();
+            let (mut alias, mut failed) = (None, ResolveError::NotFound);
+            for answer in [v4, v6].into_iter().flatten() {
+                match answer {
+                    Ok(answer) => {
+                        ttl = ttl.min(answer.ttl);
+                        addrs.extend(answer.addrs);
+                        alias = alias.or(answer.alias);
+                    }
+                    // A real failure says more than "no such name of this family".
+                    Err(e) if failed == ResolveError::NotFound => failed = e,
+                    Err(_) => {}
+                }
             }
-            ttl = ttl.min(answer.ttl);
-            match answer.alias {
-                Some(alias) => name = alias,
-                None if answer.addrs.is_empty() => return Err(ResolveError::NotFound),
-                None => return Ok(Found { addrs: answer.addrs, ttl }),
+            if !addrs.is_empty() {
+                return Ok(Found { addrs, ttl });
             }
+            name = alias.ok_or(failed)?;
         }
         Err(ResolveError::NotFound)
+    }
+
+    async fn one_family(
+        &self,
+        wanted: bool,
+        name: &str,
+        kind: Kind,
+    ) -> Option<Result<Answer, ResolveError>> {
+        if !wanted {
+            return None;
+        }
+        Some(match self.exchange(name, kind).await {
+            Ok(answer) if answer.rcode != 0 => Err(ResolveError::from_rcode(answer.rcode)),
+            other => other,
+        })
     }
 
     /// One question, sent again to the next server as long as nobody answers.

@@ -123,6 +123,14 @@ impl Socket {
         }
     }
 
+    /// Writes without waiting.
+    pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(s) => s.try_write(data),
+            Self::Unix(s) => s.try_write(data),
+        }
+    }
+
     /// The next byte without taking it; `None` when the peer has closed. Tells TLS from plain text.
     pub async fn peek_byte(&self) -> io::Result<Option<u8>> {
         std::future::poll_fn(|cx| self.poll_peek(cx)).await

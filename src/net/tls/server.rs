@@ -13,7 +13,9 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
+use rustls::server::{
+    Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureAlgorithm,
@@ -44,6 +46,8 @@ pub struct ServerSpec {
     pub crl: Option<PathBuf>,
     pub depth: Option<u32>,
     pub no_tickets: bool,
+    /// `ssl_session_cache` is on: sessions are kept here when clients do not keep them in tickets.
+    pub session_cache: bool,
     pub alpn: Vec<Vec<u8>>,
 }
 
@@ -163,13 +167,22 @@ where
     let started = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
     let started = started.map_err(TlsError::from_io)?;
     let hello = hello(&started.client_hello());
-    let chosen = choose(hello).await.ok_or(TlsError::Refused)?;
+    let Some(chosen) = choose(hello).await else {
+        refuse_name(&started.io);
+        return Err(TlsError::Refused);
+    };
     let Some(config) = chosen.config else {
         let why = "error:0A0000BF:SSL routines::no protocols available";
         return Err(TlsError::Handshake(why.into()));
     };
     let stream = started.into_stream(config).await.map_err(TlsError::from_io)?;
     Ok(Stream::TlsServer(Box::new(stream)))
+}
+
+/// Tells the client why: the alert `unrecognized_name`. It fits the empty send buffer of a young
+/// connection; a client that is gone does not miss it.
+fn refuse_name(socket: &Socket) {
+    let _ = socket.try_write(&[0x15, 3, 3, 0, 2, 2, 112]);
 }
 
 fn hello(said: &ClientHello<'_>) -> Hello {
@@ -202,7 +215,10 @@ fn config(
     let mut config = builder.with_cert_resolver(Arc::new(Own(certificates)));
     config.alpn_protocols.clone_from(&spec.alpn);
     config.ignore_client_order = spec.prefer_server_ciphers;
-    if spec.no_tickets {
+    if spec.no_tickets && spec.session_cache {
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
+    } else if spec.no_tickets {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     } else if let Ok(tickets) = rustls::crypto::aws_lc_rs::Ticketer::new() {
         config.ticketer = tickets;
@@ -276,3 +292,6 @@ impl ClientCertVerifier for AnyClient {
         self.algorithms.supported_schemes()
     }
 }
+
+/// About what nginx keeps in ten megabytes.
+const SESSIONS_MAX: usize = 40_000;

@@ -1,7 +1,7 @@
 //! What is known about a TLS connection once it stands: protocol, cipher, name, the peer's chain.
 
 use rustls::pki_types::CertificateDer;
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, NamedGroup, ProtocolVersion};
 
 use super::ciphers;
 use crate::net::stream::Stream;
@@ -13,6 +13,8 @@ pub struct Session {
     pub protocol: &'static str,
     /// OpenSSL's name of the suite.
     pub cipher: &'static str,
+    /// OpenSSL's name of the group keys were exchanged in.
+    pub curve: &'static str,
     /// The name the client asked for; only the server's end knows it.
     pub server_name: Option<String>,
     pub alpn: Option<Vec<u8>>,
@@ -45,10 +47,22 @@ impl Session {
         Self {
             protocol,
             cipher: suite.map_or("", ciphers::name),
+            curve: state.negotiated_key_exchange_group().map_or("", |g| curve(g.name())),
             server_name,
             alpn: state.alpn_protocol().map(<[u8]>::to_vec),
             reused: state.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_chain: chain.iter().map(|c| c.clone().into_owned()).collect(),
         }
+    }
+}
+
+fn curve(group: NamedGroup) -> &'static str {
+    match group {
+        NamedGroup::X25519 => "X25519",
+        NamedGroup::secp256r1 => "prime256v1",
+        NamedGroup::secp384r1 => "secp384r1",
+        NamedGroup::secp521r1 => "secp521r1",
+        NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
+        _ => "",
     }
 }

@@ -133,6 +133,15 @@ impl<'a> Cert<'a> {
         name_text(self.issuer)
     }
 
+    /// The name as `$ssl_client_s_dn_legacy` shows it: `/C=US/CN=a`.
+    pub fn subject_oneline(&self) -> String {
+        oneline(self.subject)
+    }
+
+    pub fn issuer_oneline(&self) -> String {
+        oneline(self.issuer)
+    }
+
     /// The serial number in hexadecimal.
     pub fn serial_text(&self) -> String {
         let mut bytes = self.serial;
@@ -234,10 +243,21 @@ fn names_in(name: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+fn oneline(name: &[u8]) -> String {
+    names_in(name).fold(String::new(), |mut out, (oid, value)| {
+        let _ = write!(out, "/{}={}", key(oid), String::from_utf8_lossy(value));
+        out
+    })
+}
+
+fn key(oid: &[u8]) -> &'static str {
+    ATTRIBUTES.iter().find(|row| row.0 == oid).map_or("OID", |row| row.1)
+}
+
 fn name_text(name: &[u8]) -> String {
     let mut parts: Vec<String> = names_in(name)
         .map(|(oid, value)| {
-            let key = ATTRIBUTES.iter().find(|row| row.0 == oid).map_or("OID", |row| row.1);
+            let key = key(oid);
             let mut text = String::new();
             for c in String::from_utf8_lossy(value).chars() {
                 if ",+\"\\<>;".contains(c) {
