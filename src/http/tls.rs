@@ -131,18 +131,39 @@ pub fn refuse(r: &Rc<Request>, listening: &Listening) -> Option<Flow> {
         return Some(Flow::Status(497));
     };
     let server = r.server();
-    let tls = server.tls.tls.as_ref()?;
-    if tls.client_auth == ClientAuth::Off {
+    if server.tls.client_auth == ClientAuth::Off {
         return None;
     }
+    // Certificates are asked for by one server; its answer must not open another one's door.
+    if let Some(named) = r.conn.tls_server.get()
+        && session.server_name.is_some()
+        && !Arc::ptr_eq(named, &server)
+    {
+        r.log(
+            Level::Info,
+            format_args!(
+                "client attempted to request the server name different from the one that was \
+                 negotiated"
+            ),
+        );
+        return Some(Flow::Status(421));
+    }
+    refuse_certificate(r, &server, &session)
+}
+
+fn refuse_certificate(r: &Rc<Request>, server: &Server, session: &Session) -> Option<Flow> {
+    let how = server.tls.client_auth;
     if session.peer_chain.is_empty() {
-        if tls.client_auth != ClientAuth::On {
+        if how != ClientAuth::On {
             return None;
         }
         r.log(Level::Info, format_args!("client sent no required SSL certificate"));
         return Some(Flow::Status(496));
     }
-    let wrong = tls.verify_client(&session.peer_chain).err()?;
+    let wrong = server.tls.tls.as_ref()?.verify_client(&session.peer_chain).err()?;
+    if how == ClientAuth::OptionalNoCa && wrong.is_unknown_authority() {
+        return None;
+    }
     let (code, text) = (wrong.code, wrong.text);
     r.log(Level::Info, format_args!("client SSL certificate verify error: ({code}:{text})"));
     Some(Flow::Status(495))

@@ -45,6 +45,8 @@ impl Part for TlsConf {
 pub struct ServerSide {
     /// None: the block names no certificate.
     pub tls: Option<ServerTls>,
+    /// `ssl_verify_client`: holds for a block without a certificate of its own, too.
+    pub client_auth: ClientAuth,
     /// `ssl_reject_handshake`
     pub rejects: bool,
 }
@@ -112,8 +114,9 @@ pub const ROWS: &[Row] = &[
 pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
     let conf: &TlsConf = scope.part();
     let rejects = conf.reject_handshake.unwrap_or(false);
+    let client_auth = conf.verify_client.unwrap_or_default();
     let Some(certificates) = conf.certificates.clone() else {
-        return Ok(ServerSide { tls: None, rejects });
+        return Ok(ServerSide { tls: None, client_auth, rejects });
     };
     let keys = conf.keys.clone().unwrap_or_default();
     if let Some(bare) = certificates.get(keys.len()) {
@@ -126,7 +129,6 @@ pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
         Some(list) => Suites::parse(&list.to_str_lossy())
             .ok_or_else(|| refused(&LoadError::Ciphers(list.to_string())))?,
     };
-    let client_auth = conf.verify_client.unwrap_or_default();
     let needs_roots = matches!(client_auth, ClientAuth::On | ClientAuth::Optional);
     if needs_roots && conf.client_certificate.is_none() && conf.trusted_certificate.is_none() {
         let text = "no ssl_client_certificate for ssl_verify_client";
@@ -147,7 +149,7 @@ pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
         alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
     };
     let tls = ServerTls::build(&spec).map_err(|e| refused(&e))?;
-    Ok(ServerSide { tls: Some(tls), rejects })
+    Ok(ServerSide { tls: Some(tls), client_auth, rejects })
 }
 
 fn refused(error: &LoadError) -> Diag {

@@ -112,6 +112,8 @@ impl ServerTls {
         if let Some(path) = &spec.client_roots {
             roots = load_roots(path)?;
             names = roots.store.subjects();
+            let mut seen = std::collections::HashSet::new();
+            names.retain(|name| seen.insert(name.as_ref().to_vec()));
         }
         if let Some(path) = &spec.trusted {
             let more = load_roots(path)?;
@@ -143,11 +145,7 @@ impl ServerTls {
 
     /// Judges a client's certificates, for `$ssl_client_verify`.
     pub fn verify_client(&self, chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
-        match self.client_auth {
-            // Who signed it is the application's business then.
-            ClientAuth::OptionalNoCa => Ok(()),
-            _ => self.trust.judge(chain, None),
-        }
+        self.trust.judge(chain, None)
     }
 }
 

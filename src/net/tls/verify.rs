@@ -39,6 +39,11 @@ impl VerifyError {
         self.code == HOSTNAME_MISMATCH
     }
 
+    /// Whether only an authority is missing, which `ssl_verify_client optional_no_ca` forgives.
+    pub fn is_unknown_authority(&self) -> bool {
+        matches!(self.code, SELF_SIGNED..=UNVERIFIED_LEAF)
+    }
+
     fn from_code(code: u32) -> Self {
         let text = TEXTS.iter().find(|row| row.0 == code).map_or("certificate rejected", |r| r.1);
         Self { code, text }
@@ -230,6 +235,7 @@ const CRL_EXPIRED: u32 = 12;
 const SELF_SIGNED: u32 = 18;
 const SELF_SIGNED_IN_CHAIN: u32 = 19;
 const NO_LOCAL_ISSUER: u32 = 20;
+const UNVERIFIED_LEAF: u32 = 21;
 const CHAIN_TOO_LONG: u32 = 22;
 const REVOKED: u32 = 23;
 const INVALID_PURPOSE: u32 = 26;
@@ -246,6 +252,7 @@ const TEXTS: &[(u32, &str)] = &[
     (SELF_SIGNED, "self-signed certificate"),
     (SELF_SIGNED_IN_CHAIN, "self-signed certificate in certificate chain"),
     (NO_LOCAL_ISSUER, "unable to get local issuer certificate"),
+    (UNVERIFIED_LEAF, "unable to verify the first certificate"),
     (CHAIN_TOO_LONG, "certificate chain too long"),
     (REVOKED, "certificate revoked"),
     (INVALID_PURPOSE, "unsuitable certificate purpose"),
