@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    core::CoreLoc,
     location::{Location, LocationKind, LocationTree, Server, ServerName},
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
@@ -58,6 +59,8 @@ pub struct AddressServers {
     pub prefixes: Vec<(BString, Arc<Server>)>,
     /// Index of the name in its server, in the order of the file.
     pub regexes: Vec<(usize, Arc<Server>)>,
+    /// Whatever the name, the answer is the default server.
+    single: bool,
 }
 
 /// What features bring into the `http` block; filled by `app` before the configuration is read.
@@ -213,14 +216,18 @@ impl Compiler<'_> {
         }
         children.prefixes.sort_by_key(|location| std::cmp::Reverse(location.name.len()));
         let is_named = matches!(draft.kind, LocationKind::Named);
+        let chain = self.handlers.chain(&draft.scope);
+        let filters = self.filters.select(&draft.scope);
+        let mut scope = draft.scope;
         let location = Arc::new(Location {
-            chain: self.handlers.chain(&draft.scope),
-            filters: self.filters.select(&draft.scope),
-            content_handler: draft.scope.part::<Content>().0,
-            log: draft.scope.part::<ErrorLog>().own_chain().cloned(),
+            chain,
+            filters,
+            core: std::mem::take(scope.part_mut::<CoreLoc>()),
+            content_handler: scope.part::<Content>().0,
+            log: scope.part::<ErrorLog>().own_chain().cloned(),
             name: draft.name,
             kind: draft.kind,
-            scope: draft.scope,
+            scope,
             children,
             conditional,
             limit_except,
@@ -312,6 +319,7 @@ impl AddressServers {
             suffixes: Vec::new(),
             prefixes: Vec::new(),
             regexes: Vec::new(),
+            single: true,
         }
     }
 
@@ -337,7 +345,15 @@ impl AddressServers {
         }
     }
 
+    pub fn is_single(&self) -> bool {
+        self.single
+    }
+
     fn sort(&mut self) {
+        self.single = self.regexes.is_empty()
+            && self.exact.values().all(|server| Arc::ptr_eq(server, &self.default))
+            && self.suffixes.iter().all(|(_, server)| Arc::ptr_eq(server, &self.default))
+            && self.prefixes.iter().all(|(_, server)| Arc::ptr_eq(server, &self.default));
         self.suffixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         self.prefixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     }

@@ -6,7 +6,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::base::{clock, date};
 
-use super::{gzip, headers::HeadersOut, method::Method, output::Chunk, request::Request, status};
+use super::{
+    conn::Conn, gzip, headers::HeadersOut, method::Method, output::Chunk, request::Request, status,
+};
 
 /// Writes the response head of a main request; subrequests have none.
 pub fn emit(r: &Rc<Request>) {
@@ -49,7 +51,7 @@ pub fn write_body(r: &Rc<Request>, chunk: Chunk) {
     if !chunk.data.is_empty() && !silent {
         main.body_bytes_sent.set(main.body_bytes_sent.get() + chunk.data.len() as u64);
         if main.chunked.get() {
-            conn.write_slice(format!("{:x}\r\n", chunk.data.len()).as_bytes());
+            chunk_size(conn, chunk.data.len());
             conn.write(chunk.data);
             conn.write_slice(b"\r\n");
         } else {
@@ -62,6 +64,23 @@ pub fn write_body(r: &Rc<Request>, chunk: Chunk) {
     let enough = conn.unsent() >= main.with_location(|l| l.core().postpone_output());
     if ends || chunk.flush || enough {
         conn.try_send();
+    }
+}
+
+/// `1f␍␊`
+fn chunk_size(conn: &Conn, size: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 18];
+    let mut at = 16;
+    let mut left = size;
+    text[16..].copy_from_slice(b"\r\n");
+    loop {
+        at -= 1;
+        text[at] = DIGITS[left & 15];
+        left >>= 4;
+        if left == 0 {
+            return conn.write_slice(&text[at..]);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Location {
     pub name: BString,
     pub kind: LocationKind,
     pub scope: Scope,
+    /// Read several times in every request, so it stands apart from the other features' settings.
+    pub(super) core: CoreLoc,
     pub chain: Chain,
     pub filters: FilterSet,
     pub content_handler: Option<&'static dyn Handler>,
@@ -101,7 +103,7 @@ impl Location {
     }
 
     pub fn core(&self) -> &CoreLoc {
-        self.scope.part::<CoreLoc>()
+        &self.core
     }
 }
 

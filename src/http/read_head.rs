@@ -84,17 +84,15 @@ impl Reading<'_> {
         (self.server, self.groups) = (server, groups);
     }
 
-    fn done(mut self) -> Head {
-        let ignored = self.parser.take_ignored();
-        let length = self.parser.head_len();
-        let raw = self.conn.with_read(|buf| buf.split_to(length).freeze());
-        let (conn, http, server) = (self.conn.clone(), self.http.clone(), self.server.clone());
-        let groups = std::mem::take(&mut self.groups);
-        let parser = std::mem::replace(&mut self.parser, Parser::new(Rules::default()));
+    fn done(self) -> Head {
+        let Reading { conn, http, server, groups, mut parser } = self;
+        let ignored = parser.take_ignored();
+        let length = parser.head_len();
+        let raw = conn.with_read(|buf| buf.split_to(length).freeze());
         let head = parser.finish(raw);
         let r = Rc::new(Request::new(
-            conn,
-            http,
+            conn.clone(),
+            http.clone(),
             server,
             line(&head),
             Method::parse(head.raw.slice(head.line.method_name.range())),
@@ -105,8 +103,10 @@ impl Reading<'_> {
         for text in ignored {
             r.log(Level::Info, format_args!("{text}"));
         }
-        *r.captures.borrow_mut() = groups.into_iter().collect();
-        name_groups(&r);
+        if !groups.is_empty() {
+            *r.captures.borrow_mut() = groups.into_iter().collect();
+            name_groups(&r);
+        }
         let answer = target(&r, &head);
         framing(&r, &head);
         match answer {

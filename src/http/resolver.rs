@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-use super::{core::CoreLoc, location::Location};
+use super::location::Location;
 
 /// `resolver` in one block.
 #[derive(Default)]
@@ -45,7 +45,7 @@ pub struct Names {
 
 impl Names {
     pub fn of(location: &Location) -> Self {
-        let timeout_ms = location.scope.part::<CoreLoc>().resolver_timeout_ms();
+        let timeout_ms = location.core().resolver_timeout_ms();
         let spec = location.scope.part::<ResolverConf>().0.clone();
         Self { spec, timeout: Duration::from_millis(timeout_ms) }
     }

@@ -42,6 +42,9 @@ pub fn find_location(r: &Rc<Request>) -> Flow {
 
 /// Picks the server whose name fits the host; the default one otherwise.
 pub fn find_server(servers: &AddressServers, host: &[u8]) -> (Arc<Server>, Vec<Option<Bytes>>) {
+    if servers.is_single() {
+        return (servers.default.clone(), Vec::new());
+    }
     if let Some(server) = servers.exact.get(bstr::BStr::new(host)) {
         return (server.clone(), Vec::new());
     }

@@ -141,7 +141,8 @@ impl Board {
 #[derive(Default)]
 pub struct Waits {
     solo: Option<(usize, Wait)>,
-    many: FuturesUnordered<Shared>,
+    /// Made with the second waiter.
+    many: Option<Box<FuturesUnordered<Shared>>>,
 }
 
 impl Waits {
@@ -150,7 +151,7 @@ impl Waits {
             self.solo = Some((light, wait));
         } else {
             let wait = Rc::new(RefCell::new(Some(wait)));
-            self.many.push(Shared { light, wait });
+            self.many.get_or_insert_default().push(Shared { light, wait });
         }
     }
 
@@ -158,7 +159,7 @@ impl Waits {
         if self.solo.as_ref().is_some_and(|(l, _)| *l == light) {
             self.solo = None;
         }
-        for shared in self.many.iter().filter(|s| s.light == light) {
+        for shared in self.many.iter().flat_map(|many| many.iter()).filter(|s| s.light == light) {
             shared.wait.take();
         }
     }
@@ -171,8 +172,9 @@ impl Waits {
             self.solo = None;
             return Poll::Ready((light, reply));
         }
+        let Some(many) = &mut self.many else { return Poll::Pending };
         loop {
-            match Pin::new(&mut self.many).poll_next(cx) {
+            match Pin::new(&mut **many).poll_next(cx) {
                 Poll::Ready(Some(Some(done))) => return Poll::Ready(done),
                 // A killed thread's slot.
                 Poll::Ready(Some(None)) => {}

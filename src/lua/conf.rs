@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 
-use super::balancer::BalancerByLua;
 use super::api::errlog;
+use super::balancer::BalancerByLua;
 use super::chunk::{Code, Script, inline_name};
 use super::phases;
 use crate::conf::row::{
