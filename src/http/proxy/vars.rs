@@ -109,17 +109,20 @@ fn header(r: &Rc<Request>, wanted: &[u8]) -> Option<Bytes> {
 /// The value of a cookie the upstream set.
 fn cookie(r: &Rc<Request>, wanted: &[u8]) -> Option<Bytes> {
     let head = r.upstream.borrow().head.clone()?;
-    for line in &head.headers {
+    let lines = head
+        .headers
+        .iter()
+        .filter(|line| line.name.of(&head.raw).eq_ignore_ascii_case(b"Set-Cookie"));
+    for line in lines {
         let value = head.raw.slice(line.value.range());
-        if !line.name.of(&head.raw).eq_ignore_ascii_case(b"Set-Cookie")
-            || value.len() <= wanted.len()
-            || !value[..wanted.len()].eq_ignore_ascii_case(wanted)
-            || value[wanted.len()] != b'='
-        {
+        let Some((name, rest)) = value.split_at_checked(wanted.len()) else { continue };
+        let rest = rest.trim_ascii_start();
+        if !name.eq_ignore_ascii_case(wanted) || rest.first() != Some(&b'=') {
             continue;
         }
-        let end = memchr::memchr(b';', &value).unwrap_or(value.len());
-        return Some(value.slice(wanted.len() + 1..end.max(wanted.len() + 1)));
+        let rest = rest[1..].trim_ascii_start();
+        let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        return Some(value.slice_ref(&rest[..end]));
     }
     None
 }
