@@ -78,6 +78,7 @@ const FILES: &[(&str, &str)] = files!(
     "33_process"
     "40_socket_tcp"
     "41_socket_udp"
+    "60_ssl"
     "70_upstream"
     "71_library"
     "40_output"
