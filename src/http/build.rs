@@ -10,7 +10,7 @@ use bstr::BString;
 use bytes::Bytes;
 
 use crate::{
-    conf::{Builder, Diag, Dirs, Part, Scope},
+    conf::{Builder, Diag, Dirs, Part, Place, Scope},
     net::{addr::Addr, listen::ListenSpec},
     process::errorlog::ErrorLog,
 };
@@ -90,6 +90,7 @@ pub struct ServerDrafts(pub Vec<ServerDraft>);
 
 pub struct ServerDraft {
     pub scope: Scope,
+    pub place: Place,
 }
 
 /// `location`, `if` and `limit_except` blocks met so far; in the scope of their parent.
@@ -170,6 +171,7 @@ impl Compiler<'_> {
         let mut named = HashMap::new();
         let root = self.location(root, inner, &mut named);
         let server = Server {
+            place: draft.place,
             root,
             names: std::mem::take(&mut core.names),
             named,
@@ -307,7 +309,7 @@ fn check_certificate(b: &mut Builder<'_>, listening: &Listening) {
     let hooked = server.root.scope.part::<HandshakeHook>().0.is_some();
     if listening.ssl && server.tls.tls.is_none() && !server.tls.rejects && !hooked {
         let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
-        b.report(Diag::emerg(text));
+        b.report(Diag::emerg(text).at(server.place));
     }
 }
 

@@ -165,7 +165,7 @@ fn server_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     if core.listens.is_empty() {
         core.listens.push(super::server_conf::default_listen());
     }
-    b.part::<ServerDrafts>().0.push(ServerDraft { scope });
+    b.part::<ServerDrafts>().0.push(ServerDraft { scope, place: d.at.place });
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     base::{log, regex::Regex},
-    conf::Scope,
+    conf::{Place, Scope},
 };
 
 use super::{
@@ -63,6 +63,8 @@ pub struct LocationTree {
 
 /// One `server` block.
 pub struct Server {
+    /// Where the block stands, for complaints about the whole of it.
+    pub place: Place,
     /// The server level as a location: what is in force before a location is found.
     pub root: Arc<Location>,
     pub names: Vec<ServerName>,

@@ -1,7 +1,7 @@
 //! The light threads of one entry into Lua: who is ready, who waits for what.
 //!
 //! ```text
-//!   lights   0 = entry thread, 1.. = user threads   Running | Zombie (ended, not waited for) | Dead
+//!   lights   0 = entry thread, 1.. = user threads  Running | Zombie (ended, not waited for) | Dead
 //!   ready    run queue of (light, what to resume it with)
 //!   waits    futures of lights that wait
 //! ```

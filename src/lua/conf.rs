@@ -151,6 +151,7 @@ const BALANCER: [Row; 2] = [
     }),
 ];
 
+const NO_CODE: &str = "invalid location config: no runnable Lua code";
 const LEVELS: u32 = HTTP_LEVELS | IF_LOCATION;
 
 const REWRITE: [Row; 3] = phase!(LEVELS, rewrite, "rewrite_by_lua");
@@ -295,7 +296,7 @@ pub fn inline_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<S
         None => (d.arg(at).to_vec(), d.at.place.line),
     };
     if text.is_empty() {
-        return Err(Diag::emerg("invalid location config: no runnable Lua code"));
+        return Err(Diag::new(Severity::Error, NO_CODE));
     }
     let conf = b.dirs().conf.clone();
     let raw = b.file_name(d).map(|name| name.to_str_lossy().into_owned()).unwrap_or_default();
@@ -310,7 +311,7 @@ fn file(b: &mut Builder<'_>, d: &Directive) -> Result<Arc<Script>, Diag> {
 fn file_arg(b: &mut Builder<'_>, d: &Directive, at: usize) -> Result<Arc<Script>, Diag> {
     let path = d.arg(at).to_owned();
     if path.is_empty() {
-        return Err(Diag::emerg("invalid location config: no runnable Lua code"));
+        return Err(Diag::new(Severity::Error, NO_CODE));
     }
     let path = Template::compile(b, &path)?;
     Ok(Arc::new(Script::new(Code::File(path))))

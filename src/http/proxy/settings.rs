@@ -85,8 +85,9 @@ impl Part for Proxy {
         let own = self.pass.clone();
         // A location below does not pass anywhere by this: its content handler decides that.
         // `if` and `limit_except` blocks do use the target around them.
-        inherit!(self, parent: pass, redirect, cookie_domains, cookie_paths, cookie_flags,
-            set_headers, hide_headers, pass_headers, ignore_headers, body, method, bind, http_11, buffering,
+        inherit!(self, parent:
+            pass, redirect, cookie_domains, cookie_paths, cookie_flags, set_headers, hide_headers,
+            pass_headers, ignore_headers, body, method, bind, http_11, buffering,
             request_buffering, ignore_client_abort, intercept_errors, pass_request_headers,
             pass_request_body, pass_trailers, socket_keepalive, connect_timeout_ms,
             send_timeout_ms, read_timeout_ms, buffer_size, buffers, next_upstream,
