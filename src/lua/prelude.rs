@@ -76,6 +76,7 @@ const FILES: &[(&str, &str)] = files!(
     "31_worker_thread"
     "32_pipe"
     "33_process"
+    "34_crypto"
     "40_socket_tcp"
     "41_socket_udp"
     "60_ssl"

@@ -159,7 +159,8 @@ impl Default for Settings {
             regex_cache_max_entries: 1024,
             worker_count: 1,
             conf_file: String::new(),
-            is_debug: false,
+            // As `-V` says: --with-debug.
+            is_debug: true,
             has_master: false,
         }
     }

@@ -14,6 +14,7 @@ use super::chunk::{LoadError, Script};
 use super::conf::{LuaLoc, LuaMain};
 use super::ctx::{Ctx, clear_worker, enter};
 use super::phase::Phase;
+use super::raw::symbols::keep_argv;
 use super::request::LuaRequest;
 use super::vm::{Settings, Vm, VmError, Worker};
 use crate::base::log::{Level, emit};
@@ -41,6 +42,7 @@ pub struct Place {
 impl LuaWorker {
     /// Makes the VM of this thread and runs `init_by_lua`.
     pub fn prepare(http: &Arc<HttpConf>, place: &Place) -> Result<Self, String> {
+        keep_argv();
         let main = http.scope.part::<LuaMain>();
         set_lua_match_limit(main.regex_match_limit.unwrap_or(0) as u32);
         let worker = Worker::new(settings(http, main, place), Some(place.index));

@@ -18,6 +18,7 @@
 pub mod call;
 pub mod co;
 pub mod ffi;
+pub mod symbols;
 pub mod trace;
 pub mod value;
 pub mod view;
