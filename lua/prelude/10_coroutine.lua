@@ -65,7 +65,7 @@ function settle(co, ...)
     busy[raw_running()] = true
     return go_on(co, raw_yield(ASK))
   end
-  if not ok and first == "cannot resume non-suspended coroutine" then
+  if not ok and first == "cannot resume running coroutine" then
     return false, "cannot resume " .. status_of(co) .. " coroutine"
   end
   return ...

@@ -15,10 +15,10 @@ local escape_uri = N["encode.escape_uri"]
 function ngx.escape_uri(s, kind)
   if kind ~= nil then
     if type(kind) ~= "number" then
-      error('"type" is not a number', 3)
+      error('"type" is not a number', 0)
     end
     if kind < 0 or kind > 6 then
-      error('"type" ' .. kind .. " out of range", 3)
+      error('"type" ' .. kind .. " out of range", 0)
     end
   end
   return escape_uri(text(s), kind)

@@ -8,7 +8,7 @@ local mt = { __index = methods }
 
 local function zone_of(dict)
   local zone = type(dict) == "table" and dict[1]
-  if type(zone) ~= "number" then
+  if type(zone) ~= "userdata" then
     error('bad "zone" argument', 3)
   end
   return zone

@@ -7,8 +7,9 @@ local function path_of(wanted, default)
   if not wanted then
     return default
   end
-  local put = { ["$prefix"] = config.prefix, [";;"] = ";" .. default .. ";" }
-  local whole = wanted:gsub("%$prefix", put):gsub(";;", put)
+  local put = { ["$prefix"] = config.prefix, ["${prefix}"] = config.prefix }
+  put[";;"] = ";" .. default .. ";"
+  local whole = wanted:gsub("%${prefix}", put):gsub("%$prefix", put):gsub(";;", put)
   return (whole:gsub("^;", ""):gsub(";$", ""))
 end
 

@@ -136,7 +136,10 @@ fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> 
         Outcome::Done => OK,
         Outcome::Error if r.header_sent.get() => return Flow::Close,
         Outcome::Error => return Flow::Status(500),
-        Outcome::Leave(Leave::Jump) => return Flow::Next,
+        Outcome::Leave(Leave::Jump) => {
+            lua.table.take();
+            return Flow::Next;
+        }
         Outcome::Leave(Leave::Exec { uri, args }) => return exec(r, uri, args),
         Outcome::Leave(Leave::Exit(code)) => match exit(r, lua, code) {
             Ok(code) => code,

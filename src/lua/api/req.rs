@@ -181,7 +181,7 @@ fn set_uri(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     let uri = c.bytes(1)?;
     if uri.is_empty() {
-        return Err(c.arg_error(1, "attempt to use zero-length uri"));
+        return Err(Raise::text("attempt to use zero-length uri"));
     }
     let ctx = c.ctx()?;
     let r = c.request()?;

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::ffi::c_int;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::Topic;
 use super::encode::push_pairs;
 use crate::base::escape;
+use crate::base::log::Level;
+use crate::http::Request;
 use crate::http::body_file::TempFile;
 use crate::lua::phase::HANDLERS;
 use crate::lua::raw::{Call, Op, Raise, Reply};
@@ -101,6 +104,24 @@ fn replace(c: &Call<'_>, data: Bytes) -> Result<(), Raise> {
     Ok(())
 }
 
+/// A body larger than its buffer goes to a file, as one that came from the client.
+fn keep(r: &Rc<Request>, data: Vec<u8>) -> Result<(), Raise> {
+    if data.len() <= r.with_location(|l| l.core().client_body_buffer_size()) {
+        r.body.replace(data.into());
+        return Ok(());
+    }
+    let failed = |_| Raise::text("fail to write file");
+    let mut file = TempFile::for_body(r).map_err(failed)?;
+    let path = file.path().display();
+    r.log(
+        Level::Warn,
+        format_args!("a client request body is buffered to a temporary file {path}"),
+    );
+    file.write(&data).map_err(failed)?;
+    r.body.replace_by_file(file, data.len() as u64);
+    Ok(())
+}
+
 fn set_length(c: &Call<'_>, length: usize) -> Result<(), Raise> {
     let mut headers = c.request()?.headers_in.borrow_mut();
     headers.remove(b"Transfer-Encoding");
@@ -169,7 +190,7 @@ fn finish(c: &Call<'_>) -> Result<c_int, Raise> {
     match draft {
         Some(data) => {
             set_length(c, data.len())?;
-            c.request()?.body.replace(data.into());
+            keep(c.request()?, data)?;
         }
         None => return Err(Raise::text("request_body not initialized")),
     }

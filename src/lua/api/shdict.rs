@@ -7,7 +7,7 @@ use super::Topic;
 use crate::conf::{Builder, Diag, Directive, Part};
 use crate::http::HttpConf;
 use crate::lua::phase::ANY;
-use crate::lua::raw::{Call, Kind, Op, Raise};
+use crate::lua::raw::{Call, Kind, Light, Op, Raise};
 use crate::lua::vm::Worker;
 use crate::shdict::{Dict, Error, Incr, OwnedValue, Side, Store, Value, zones};
 
@@ -81,7 +81,7 @@ pub fn open(worker: &Worker, http: &HttpConf) {
 }
 
 fn dict(c: &Call<'_>) -> Result<Dict, Raise> {
-    let index = c.int(1)? as usize;
+    let index = (c.to_light(1) as usize).wrapping_sub(1);
     let worker = crate::lua::ctx::worker().ok_or(Raise::text("no worker"))?;
     let open = worker.part::<Open>();
     let known = open.0.borrow().get(index).cloned();
@@ -94,7 +94,11 @@ fn find(c: &Call<'_>) -> Result<c_int, Raise> {
     let Some(worker) = crate::lua::ctx::worker() else { return c.ret(()) };
     let open = worker.part::<Open>();
     let at = open.0.borrow().iter().position(|d| d.name() == name);
-    c.ret(at)
+    match at {
+        // A script sees userdata, as in OpenResty, and cannot make one of its own.
+        Some(at) => c.ret(Light(at + 1)),
+        None => c.ret(()),
+    }
 }
 
 fn names(c: &Call<'_>) -> Result<c_int, Raise> {

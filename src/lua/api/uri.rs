@@ -28,7 +28,7 @@ pub fn split_unsafe(r: &Rc<Request>, target: &[u8]) -> Option<(Vec<u8>, Vec<u8>)
 
 /// A first byte that must not stand in a header line.
 pub fn unsafe_byte(text: &[u8]) -> Option<u8> {
-    text.iter().copied().find(|b| *b < 0x20 || *b == 0x7f)
+    text.iter().copied().find(|b| (*b < 0x20 && *b != b'\t') || *b == 0x7f)
 }
 
 /// `..` as a part of the path.

@@ -32,7 +32,7 @@ use mlua::lua_State;
 
 pub use call::{Call, Native, Op, Raise};
 pub use co::{Co, Step};
-pub use value::{Push, Reply, Val};
+pub use value::{Light, Push, Reply, Val};
 pub use view::{Kind, View};
 
 /// A Lua state and its main thread.

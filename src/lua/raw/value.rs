@@ -199,6 +199,18 @@ macro_rules! numbers {
 }
 numbers!(i32 u32 i64 u64 usize u16 u8);
 
+/// A number in the shape of a light userdata; never an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Light(pub usize);
+
+impl Push for Light {
+    fn push_to(&self, l: *mut lua_State) -> c_int {
+        // SAFETY: as in push_nil; the value is not followed by anybody.
+        unsafe { c::lua_pushlightuserdata(l, ptr::without_provenance_mut(self.0)) };
+        1
+    }
+}
+
 impl Push for f64 {
     fn push_to(&self, l: *mut lua_State) -> c_int {
         push_num(l, *self);
