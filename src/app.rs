@@ -118,6 +118,7 @@ fn table() -> Table {
 
 /// Participants of the phases, in the order they run within a phase.
 const HANDLERS: &[&[http::Registered]] = &[
+    &lua::phases::EARLY_HANDLERS,
     http::rewrite::HANDLERS,
     http::access::HANDLERS,
     http::auth_basic::HANDLERS,

@@ -170,7 +170,8 @@ function debug.traceback(first, ...)
   return text
 end
 
--- OpenResty keeps Lua's own functions under these names.
+-- OpenResty keeps Lua's own functions under these names, and its own ones under those.
 for _, name in ipairs { "create", "resume", "yield", "status", "wrap" } do
   coroutine["_" .. name] = std[name]
+  coroutine["__" .. name] = coroutine[name]
 end

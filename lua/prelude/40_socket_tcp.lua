@@ -284,7 +284,7 @@ end
 
 local socket = ngx.socket or {}
 ngx.socket = socket
-ngx._tcp_meta = mt.__index
+B.tcp_meta = mt.__index
 
 function socket.tcp(...)
   if select("#", ...) ~= 0 then

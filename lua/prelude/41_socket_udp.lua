@@ -98,7 +98,7 @@ function udp.close(...)
   return N["udp.close"](id_of(self, "close"))
 end
 
-ngx._udp_meta = udp
+B.udp_meta = udp
 
 function ngx.socket.udp(...)
   if select("#", ...) ~= 0 then

@@ -42,9 +42,6 @@ function req.get_uri_args(max)
   return N["req.get_uri_args"](max)
 end
 
--- Older names of the same.
-req.get_query_args = req.get_uri_args
-
 function req.set_uri(...)
   return ask(N["req.set_uri"](...))
 end

@@ -4,7 +4,7 @@ local N, ngx = B.N, B.ngx
 local type, tostring, tonumber, error, setmetatable = type, tostring, tonumber, error, setmetatable
 
 local methods = {}
-local mt = { __index = methods }
+methods.__index = methods
 
 local function zone_of(dict)
   local zone = type(dict) == "table" and dict[1]
@@ -150,5 +150,5 @@ end
 
 ngx.shared = {}
 for _, name in ipairs(N["shdict.names"]()) do
-  ngx.shared[name] = setmetatable({ N["shdict.find"](name) }, mt)
+  ngx.shared[name] = setmetatable({ N["shdict.find"](name) }, methods)
 end

@@ -12,6 +12,8 @@ pub struct Capture {
     pub status: Cell<u16>,
     pub head: RefCell<Option<HeadersOut>>,
     pub body: RefCell<BytesMut>,
+    /// The end of the body has come.
+    pub ended: Cell<bool>,
     /// The response was cut short (upstream died, timeout).
     pub truncated: Cell<bool>,
 }

@@ -214,6 +214,9 @@ impl Request {
 fn deliver(r: &Rc<Request>, chunk: Chunk) {
     if let Some(capture) = &r.capture {
         capture.body.borrow_mut().extend_from_slice(&chunk.data);
+        if chunk.last {
+            capture.ended.set(true);
+        }
         return;
     }
     let waits = !is_active(r) || !r.postponed.borrow().queue.is_empty();

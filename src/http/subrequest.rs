@@ -25,6 +25,9 @@ pub fn drive(sub: Rc<Request>) -> LocalBoxFuture<'static, ()> {
         phase::run(&sub, Phase::ServerRewrite).await;
         if let Some(capture) = &sub.capture {
             capture.status.set(sub.status());
+            if !capture.ended.get() {
+                capture.truncated.set(true);
+            }
         }
         if !sub.last_sent.get() {
             sub.last_sent.set(true);

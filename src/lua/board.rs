@@ -38,6 +38,8 @@ pub struct Light {
     pub id: usize,
     pub status: Status,
     pub parent: Option<Parent>,
+    /// Subrequests under way; it cannot be killed while there are any.
+    pub subrequests: u32,
     /// The children of which the first to end wakes this one.
     pub joins: SmallVec<[usize; 2]>,
 }
@@ -83,6 +85,7 @@ impl Board {
             co: Some(co),
             status: Status::Running,
             parent,
+            subrequests: 0,
             joins: SmallVec::new(),
         };
         let index = self.find(light.id).unwrap_or(self.lights.len());

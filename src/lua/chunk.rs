@@ -4,6 +4,7 @@
 //!   inline  "=content_by_lua(nginx.conf:40)"      file  "@/path/to/file.lua"
 //! ```
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -46,6 +47,14 @@ pub enum LoadError {
 impl Script {
     pub fn new(code: Code) -> Self {
         Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), code }
+    }
+
+    /// The directive in messages: with `_file` for a file, never with `_block`.
+    pub fn words(&self, directive: &'static str) -> Cow<'static, str> {
+        match &self.code {
+            Code::Inline { .. } => Cow::Borrowed(directive),
+            Code::File(_) => Cow::Owned(format!("{directive}_file")),
+        }
     }
 
     /// The compiled function, from the VM's cache if it has been used before.

@@ -65,7 +65,9 @@ pub struct LuaLoc {
 }
 
 impl Part for LuaMain {
-    fn inherit(&mut self, _parent: &Self) {}
+    fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent: rewrite_no_postpone, access_no_postpone, precontent_no_postpone);
+    }
 }
 
 impl Part for LuaLoc {

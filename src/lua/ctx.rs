@@ -50,6 +50,21 @@ impl Ctx {
         self.ask.take()
     }
 
+    /// The light thread that runs.
+    pub fn cur_light(&self) -> usize {
+        self.board.borrow().cur
+    }
+
+    /// Counts subrequests of a light thread; an entry that was torn down has none left to count.
+    pub fn count_subrequests(&self, light: usize, change: i32) {
+        // While the whole board is being dropped nobody will ask any more.
+        if let Ok(mut board) = self.board.try_borrow_mut()
+            && let Some(light) = board.lights.get_mut(light)
+        {
+            light.subrequests = light.subrequests.saturating_add_signed(change);
+        }
+    }
+
     /// Writes a line to the log of this context, with nginx's words about the request behind it.
     pub fn log(&self, level: Level, text: &str) {
         match &self.request {

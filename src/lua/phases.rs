@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::ask::{Leave, Outcome};
 use super::chunk::{LoadError, Script};
-use super::conf::LuaLoc;
+use super::conf::{LuaLoc, LuaMain};
 use super::ctx::{Ctx, enter};
 use super::output;
 use super::phase::Phase;
@@ -29,33 +29,70 @@ use crate::http::{
     Step, redirect,
 };
 
-pub static CONTENT: ByLua = ByLua { phase: Phase::Content, script: |l| &l.content };
-static SERVER_REWRITE: ByLua = ByLua { phase: Phase::ServerRewrite, script: |l| &l.server_rewrite };
-static REWRITE: ByLua = ByLua { phase: Phase::Rewrite, script: |l| &l.rewrite };
-static ACCESS: ByLua = ByLua { phase: Phase::Access, script: |l| &l.access };
-static PRECONTENT: ByLua = ByLua { phase: Phase::Precontent, script: |l| &l.precontent };
+pub static CONTENT: ByLua = by_lua(Phase::Content, |l| &l.content, |_| false, false);
+static SERVER_REWRITE: ByLua =
+    by_lua(Phase::ServerRewrite, |l| &l.server_rewrite, |_| false, false);
+static EARLY_REWRITE: ByLua = by_lua(Phase::Rewrite, |l| &l.rewrite, rewrite_is_early, true);
+static REWRITE: ByLua = by_lua(Phase::Rewrite, |l| &l.rewrite, rewrite_is_early, false);
+static EARLY_ACCESS: ByLua = by_lua(Phase::Access, |l| &l.access, access_is_early, true);
+static ACCESS: ByLua = by_lua(Phase::Access, |l| &l.access, access_is_early, false);
+static EARLY_PRECONTENT: ByLua =
+    by_lua(Phase::Precontent, |l| &l.precontent, precontent_is_early, true);
+static PRECONTENT: ByLua = by_lua(Phase::Precontent, |l| &l.precontent, precontent_is_early, false);
 static LOG: LogByLua = LogByLua;
 /// `header_filter_by_lua` and `body_filter_by_lua`.
 pub static FILTER: FilterByLua = FilterByLua;
 
-/// To be registered after the handlers of nginx's own modules.
-pub const HANDLERS: [Registered; 5] = [
+/// To be registered before the handlers of nginx's own modules: what is not postponed.
+pub const EARLY_HANDLERS: [Registered; 4] = [
     Registered { phase: HttpPhase::ServerRewrite, handler: &SERVER_REWRITE },
+    Registered { phase: HttpPhase::Rewrite, handler: &EARLY_REWRITE },
+    Registered { phase: HttpPhase::Access, handler: &EARLY_ACCESS },
+    Registered { phase: HttpPhase::Precontent, handler: &EARLY_PRECONTENT },
+];
+
+/// To be registered after the handlers of nginx's own modules.
+pub const HANDLERS: [Registered; 4] = [
     Registered { phase: HttpPhase::Rewrite, handler: &REWRITE },
     Registered { phase: HttpPhase::Access, handler: &ACCESS },
     Registered { phase: HttpPhase::Precontent, handler: &PRECONTENT },
     Registered { phase: HttpPhase::Log, handler: &LOG },
 ];
 
+fn rewrite_is_early(main: &LuaMain) -> bool {
+    main.rewrite_no_postpone.unwrap_or(false)
+}
+
+fn access_is_early(main: &LuaMain) -> bool {
+    main.access_no_postpone.unwrap_or(false)
+}
+
+fn precontent_is_early(main: &LuaMain) -> bool {
+    main.precontent_no_postpone.unwrap_or(false)
+}
+
 /// A phase that runs as a light thread.
 pub struct ByLua {
     phase: Phase,
     script: fn(&LuaLoc) -> &Option<Arc<Script>>,
+    /// Whether the configuration wants this phase before nginx's own handlers.
+    wants_early: fn(&LuaMain) -> bool,
+    is_early: bool,
+}
+
+const fn by_lua(
+    phase: Phase,
+    script: fn(&LuaLoc) -> &Option<Arc<Script>>,
+    wants_early: fn(&LuaMain) -> bool,
+    is_early: bool,
+) -> ByLua {
+    ByLua { phase, script, wants_early, is_early }
 }
 
 impl Handler for ByLua {
     fn applies(&self, scope: &Scope) -> bool {
         (self.script)(scope.part::<LuaLoc>()).is_some()
+            && (self.wants_early)(scope.part::<LuaMain>()) == self.is_early
     }
 
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {

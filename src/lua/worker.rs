@@ -105,13 +105,14 @@ impl LuaWorker {
         clear_worker();
     }
 
-    fn run(&self, script: &Script, phase: Phase, what: &str) {
+    fn run(&self, script: &Script, phase: Phase, what: &'static str) {
         let ctx = Ctx::new(&self.vm, phase, None);
         let done = {
             let _entered = enter(&ctx);
             run_sync(&self.vm, script)
         };
         if let Err(message) = done {
+            let what = script.words(what);
             emit(Level::Error, format_args!("{what} error: {message}"));
         }
     }
@@ -156,7 +157,8 @@ fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
         let ctx = Ctx::new(&vm, Phase::Init, None);
         let _entered = enter(&ctx);
         run_sync(&vm, script).map_err(|message| {
-            let text = format!("init_by_lua error: {message}");
+            let what = script.words("init_by_lua");
+            let text = format!("{what} error: {message}");
             emit(Level::Error, format_args!("{text}"));
             text
         })?;
@@ -166,8 +168,9 @@ fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
 
 fn run_sync(vm: &Rc<Vm>, script: &Script) -> Result<(), String> {
     let func = script.load(vm, None).map_err(|e| match e {
-        LoadError::Inline(message) => message,
-        other => other.to_string(),
+        LoadError::Inline(message)
+        | LoadError::File { message, .. }
+        | LoadError::Missing { message, .. } => message,
     })?;
     vm.host.call(&func, &[], |_| ())
 }

@@ -150,9 +150,7 @@ fn set_vars(c: &Call<'_>, sub: &Rc<Request>) -> Result<(), Raise> {
 /// Runs what was prepared; one result table each.
 fn run(c: &Call<'_>) -> Result<c_int, Raise> {
     let subs = c.request()?.ext::<Prepared>().0.take();
-    let ctx = Rc::clone(c.ctx()?);
-    ctx.pending_subrequests.set(ctx.pending_subrequests.get() + 1);
-    let pending = Pending(ctx);
+    let pending = Pending::new(c.ctx()?);
     c.wait(async move {
         join_all(subs.iter().cloned().map(subrequest::drive)).await;
         drop(pending);
@@ -199,11 +197,28 @@ fn header_table(capture: &Capture) -> Val {
     Val::Map(fields.into_iter().map(|(name, values)| (name.into(), one(values))).collect())
 }
 
-/// Marks a context as having subrequests under way.
-struct Pending(Rc<Ctx>);
+/// Marks a context and the light thread in it as having subrequests under way.
+struct Pending {
+    ctx: Rc<Ctx>,
+    light: usize,
+}
+
+impl Pending {
+    fn new(ctx: &Rc<Ctx>) -> Self {
+        let pending = Self { ctx: Rc::clone(ctx), light: ctx.cur_light() };
+        pending.count(1);
+        pending
+    }
+
+    fn count(&self, change: i32) {
+        let pending = &self.ctx.pending_subrequests;
+        pending.set(pending.get().wrapping_add_signed(change));
+        self.ctx.count_subrequests(self.light, change);
+    }
+}
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.0.pending_subrequests.set(self.0.pending_subrequests.get() - 1);
+        self.count(-1);
     }
 }

@@ -76,6 +76,9 @@ fn kill(c: &Call<'_>) -> Result<c_int, Raise> {
     if !is_mine(&board, child, c) {
         return c.fail("killer not parent");
     }
+    if board.lights[child].subrequests > 0 {
+        return c.fail("pending subrequests");
+    }
     match board.lights[child].status {
         Status::Zombie { ok } => {
             if let Some(co) = board.bury(child).filter(|_| ok) {
