@@ -57,7 +57,10 @@ struct Line {
 enum Expires {
     Fixed(When),
     /// Named by a variable.
-    Computed(Template),
+    Computed {
+        text: Template,
+        modified: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +106,9 @@ impl Filter for AddHeaders {
             let value = line.value.eval(r);
             add(r, line.name.clone(), value);
         }
-        let chunked = r.line.version >= 1001
-            && r.with_location(|location| location.core().chunked_transfer_encoding());
-        if chunked && lines.trailers.iter().flatten().any(|line| usual || line.always) {
-            // Trailers need the chunked encoding to stand behind.
-            r.headers_out.borrow_mut().content_length = None;
+        let mut trailers = lines.trailers.iter().flatten();
+        if trailers.any(|line| usual || line.always) {
+            r.headers_out.borrow_mut().expects_trailers = true;
         }
         Ok(())
     }
@@ -167,8 +168,8 @@ fn set_expires(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         return Err(Diag::emerg(format!("invalid value \"{}\"", d.arg(1))));
     }
     let text = d.arg(d.arg_count());
-    let expires = if text.contains(&b'$') && !modified {
-        Expires::Computed(Template::compile(b, text)?)
+    let expires = if text.contains(&b'$') {
+        Expires::Computed { text: Template::compile(b, text)?, modified }
     } else {
         let invalid = |what: &str| d.wrong(what);
         Expires::Fixed(when(text, modified).map_err(invalid)?)
@@ -209,9 +210,9 @@ impl Expires {
     fn apply(&self, r: &Rc<Request>) {
         let when = match self {
             Self::Fixed(when) => *when,
-            Self::Computed(text) => {
+            Self::Computed { text, modified } => {
                 let text = text.eval(r);
-                when(text.as_bstr(), false).unwrap_or(When::Off)
+                when(text.as_bstr(), *modified).unwrap_or(When::Off)
             }
         };
         let now = clock::wall().secs;

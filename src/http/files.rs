@@ -20,7 +20,8 @@ pub fn map_path(r: &Rc<Request>) -> Option<Bytes> {
     let mut path = root(r).to_vec();
     match alias(r) {
         None => path.extend_from_slice(&uri),
-        Some(Alias::Whole) => {}
+        Some(Alias::Whole) if !r.adds_uri_to_alias.get() => {}
+        Some(Alias::Whole) => path.extend_from_slice(&uri),
         Some(Alias::Start(name)) => path.extend_from_slice(uri.get(name..)?),
     }
     Some(path.into())

@@ -117,6 +117,11 @@ fn decide_header_only(r: &Rc<Request>) {
 
 /// Chunked when the length is unknown and the client understands it; else the connection must end.
 fn decide_framing(r: &Rc<Request>) {
+    let allowed = r.with_location(|location| location.core().chunked_transfer_encoding());
+    let chunks = r.line.version >= 1001 && allowed;
+    if chunks && r.headers_out.borrow().expects_trailers {
+        r.headers_out.borrow_mut().content_length = None;
+    }
     let out = r.headers_out.borrow();
     let bodiless = matches!(out.status, 204 | 304) || (100..200).contains(&out.status);
     if out.status == 101 {
@@ -125,8 +130,7 @@ fn decide_framing(r: &Rc<Request>) {
     if bodiless || r.method.borrow().is(Method::HEAD) || out.content_length.is_some() {
         return;
     }
-    let allowed = r.with_location(|location| location.core().chunked_transfer_encoding());
-    if r.line.version >= 1001 && allowed {
+    if chunks {
         r.chunked.set(true);
     } else {
         r.keepalive.set(false);

@@ -133,6 +133,8 @@ pub struct HeadersOut {
     /// Cleared by a script: the usual `Server` and `Date` lines are not sent.
     pub hides_server: bool,
     pub hides_date: bool,
+    /// Trailers follow the body: it has to be chunked.
+    pub expects_trailers: bool,
     /// `Location` is sent as it is: scripts and upstreams that set a path mean a path.
     pub location_as_is: bool,
     /// `add_header` and the range filter must not treat this as a static answer.

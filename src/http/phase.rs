@@ -198,7 +198,10 @@ async fn access(r: &Rc<Request>) -> Flow {
             (Flow::Decline, _) => {}
             (Flow::Next, true) => return Flow::Next,
             (Flow::Next, false) => {}
-            (Flow::Status(code @ (401 | 403)), true) => denied = Some(code),
+            (Flow::Status(code @ (401 | 403)), true) => {
+                // A client that may log in is told so.
+                denied = denied.filter(|known| *known == 401).or(Some(code));
+            }
             (other, _) => return other,
         }
     }

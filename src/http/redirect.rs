@@ -33,6 +33,7 @@ pub fn internal(r: &Rc<Request>, uri: Bytes, args: Bytes) -> Flow {
     r.internal.set(true);
     r.valid_unparsed_uri.set(false);
     r.valid_location.set(true);
+    r.adds_uri_to_alias.set(false);
     Flow::Restart(Phase::ServerRewrite)
 }
 

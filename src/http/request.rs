@@ -90,6 +90,8 @@ pub struct Request {
     pub keepalive: Cell<bool>,
     pub chunked: Cell<bool>,
     pub uri_changed: Cell<bool>,
+    /// `try_files` chose a file below the alias of a regex location.
+    pub adds_uri_to_alias: Cell<bool>,
     uri_changes_left: Cell<u8>,
     subrequests_left: Cell<u8>,
     /// Status chosen by an error page in the making (`error_page 404 = /x` keeps or replaces it).
@@ -160,6 +162,7 @@ impl Request {
             keepalive: Cell::new(false),
             chunked: Cell::new(false),
             uri_changed: Cell::new(false),
+            adds_uri_to_alias: Cell::new(false),
             uri_changes_left: Cell::new(URI_CHANGES_MAX + 1),
             subrequests_left: Cell::new(SUBREQUESTS_MAX),
             err_status: Cell::new(0),

@@ -141,6 +141,7 @@ fn take(r: &Rc<Request>, name: &Bytes, folder: bool) {
             if folder {
                 return;
             }
+            r.adds_uri_to_alias.set(true);
             name.clone()
         }
         Some(Alias::Start(length)) => {

@@ -17,7 +17,7 @@ pub const VARS: &[VarRow] = &[
     var_live("query_string", |r, _| Some(r.args.borrow().clone())),
     var_live("is_args", |r, _| Some(if r.args.borrow().is_empty() { EMPTY } else { text("?") })),
     var_live("arg_*", argument),
-    var_live("uri", |r, _| Some(r.uri.borrow().clone())),
+    var_live("uri", |r, _| Some(r.uri.borrow().clone()).filter(|uri| !uri.is_empty())),
     var_live("document_uri", |r, _| Some(r.uri.borrow().clone())),
     var_live("request_uri", |r, _| Some(r.line.target.clone())),
     var_live("request", |r, _| Some(r.line.text.clone())),

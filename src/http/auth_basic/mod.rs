@@ -2,7 +2,7 @@
 
 mod password;
 
-use std::rc::Rc;
+use std::{path::PathBuf, rc::Rc};
 
 use base64::Engine;
 use bstr::{BStr, ByteSlice};
@@ -31,13 +31,9 @@ pub const ROWS: &[Row] = &[
         d.once(&mut b.part::<Basic>().realm, |_| Ok(realm))
     }),
     row("auth_basic_user_file", HTTP_LEVELS | LIMIT_EXCEPT, take(1), |b, d| {
-        let mut path = d.arg(1).to_owned();
-        if !path.starts_with(b"$") {
-            // Passwords stand beside the configuration.
-            let full = b.conf_path(path.as_bstr());
-            path = std::os::unix::ffi::OsStrExt::as_bytes(full.as_os_str()).into();
-        }
-        let path = Template::compile(b, &path)?;
+        let path = Template::compile(b, d.arg(1))?;
+        // Passwords stand beside the configuration.
+        b.part::<Basic>().folder = Some(b.dirs().conf.clone());
         d.once(&mut b.part::<Basic>().file, |_| Ok(path))
     }),
 ];
@@ -47,11 +43,13 @@ pub const ROWS: &[Row] = &[
 struct Basic {
     realm: Option<Template>,
     file: Option<Template>,
+    /// Where relative names of files start.
+    folder: Option<PathBuf>,
 }
 
 impl Part for Basic {
     fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent: realm, file);
+        inherit!(self, parent: realm, file, folder);
     }
 }
 
@@ -73,7 +71,10 @@ impl Handler for AuthBasic {
         if realm.as_ref() == b"off" {
             return Step::Ready(Flow::Decline);
         }
-        Step::Ready(check(r, &realm, &file.eval(r)))
+        let file = file.eval(r);
+        let full = basic.folder.clone().unwrap_or_default().join(file.to_path_lossy());
+        let full = std::os::unix::ffi::OsStrExt::as_bytes(full.as_os_str()).to_vec();
+        Step::Ready(check(r, &realm, &full.into()))
     }
 }
 

@@ -151,7 +151,9 @@ fn run(r: &Rc<Request>, codes: &[Code], blocks: &[Arc<super::location::Location>
             Code::Return { status, text } => Outcome::Finished(answer(r, *status, text.as_ref())),
             Code::Rewrite(rewrite) => rewrite.run(r),
             Code::Break => {
-                r.uri_changed.set(false);
+                if r.uri_changed.replace(false) {
+                    r.valid_location.set(false);
+                }
                 Outcome::Stopped
             }
             Code::Custom(code) => match code.run(r) {
