@@ -81,7 +81,7 @@ impl KeptPeer {
 
     /// True when this was kept of that peer.
     pub(super) fn is_of(&self, target: &Target) -> bool {
-        self.name == target.name && self.server == target.server.to_string()
+        self.name == target.name && self.server == target.server
     }
 
     /// Lets a fresh machine go on where the kept one stood.

@@ -164,10 +164,7 @@ fn apply_error_page(r: &Rc<Request>, page: &ErrorPage, code: u16) -> Flow {
     if target.first() == Some(&b'@') {
         return redirect::named(r, &target);
     }
-    let status = match page.overwrite {
-        Some(status @ (301 | 302 | 303 | 307 | 308)) => status,
-        _ => 302,
-    };
+    let status = page.overwrite.unwrap_or(302);
     r.err_status.set(status);
     r.headers_out.borrow_mut().list.set("Location", target);
     Flow::Status(status)

@@ -178,7 +178,7 @@ impl GzipConf {
     fn wants(&self, out: &HeadersOut) -> bool {
         let least = self.min_length.unwrap_or(20);
         matches!(out.status, 200 | 403 | 404)
-            && !out.list.first("Content-Encoding").is_some_and(|value| !value.is_empty())
+            && out.list.first("Content-Encoding").is_none_or(|value| value.is_empty())
             && out.content_length.is_none_or(|length| length >= least)
             && match &self.types {
                 Some(types) => types.has(out.content_type.as_ref()),

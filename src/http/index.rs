@@ -42,7 +42,7 @@ fn set_index(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     for index in 1..=d.arg_count() {
         let name = d.arg(index);
         if name.starts_with(b"/") && index != d.arg_count() {
-            b.warn(format!("only the last index in \"index\" directive should be absolute"));
+            b.warn("only the last index in \"index\" directive should be absolute".to_string());
         }
         if name.is_empty() {
             return Err(Diag::emerg("index \"\" in \"index\" directive is invalid"));

@@ -90,7 +90,7 @@ impl Map {
 }
 
 /// The name of a variable to be defined, without its `$`.
-fn variable_name<'a>(d: &'a Directive, index: usize) -> Result<&'a [u8], Diag> {
+fn variable_name(d: &Directive, index: usize) -> Result<&[u8], Diag> {
     let word = d.arg(index);
     let name = word.strip_prefix(b"$").filter(|name| !name.is_empty());
     name.ok_or_else(|| Diag::emerg(format!("invalid variable name \"{word}\"")))

@@ -5,7 +5,11 @@
 //!  body (before all others):  cuts the response by the plan
 //! ```
 
-use std::{cell::RefCell, rc::Rc, time::SystemTime};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 
@@ -224,8 +228,9 @@ fn plan(r: &Rc<Request>, ranges: Vec<(u64, u64)>, length: u64) {
 }
 
 fn several(out: &mut HeadersOut, ranges: &[(u64, u64)], length: u64) -> Parts {
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let boundary = format!("{:020}", clock.as_nanos() as u64);
+    // nginx counts its boundaries, too.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let boundary = format!("{:020}", NEXT.fetch_add(1, Ordering::Relaxed));
     let kind = out.content_type_line();
     let kind = kind.map_or_else(String::new, |kind| {
         format!("Content-Type: {}\r\n", String::from_utf8_lossy(&kind))

@@ -48,6 +48,9 @@ pub struct RequestLine {
     pub line_bytes: usize,
 }
 
+/// What a feature keeps with a request, by its type.
+type Context = (TypeId, Rc<dyn Any>);
+
 /// A request or subrequest.
 pub struct Request {
     pub conn: Rc<Conn>,
@@ -78,8 +81,8 @@ pub struct Request {
     pub vars: RefCell<Rc<VarSlots>>,
     /// Groups of the last regex match (`$1`), whole match first.
     pub captures: RefCell<SmallVec<[Option<Bytes>; 4]>>,
-    ext: RefCell<SmallVec<[(TypeId, Rc<dyn Any>); 4]>>,
-    kept: RefCell<SmallVec<[(TypeId, Rc<dyn Any>); 1]>>,
+    ext: RefCell<SmallVec<[Context; 4]>>,
+    kept: RefCell<SmallVec<[Context; 1]>>,
 
     pub started: clock::Wall,
     pub started_mono_ms: u64,
@@ -204,7 +207,7 @@ impl Request {
         Some(Rc::new(sub))
     }
 
-    pub fn main<'a>(self: &'a Rc<Self>) -> &'a Rc<Self> {
+    pub fn main(self: &Rc<Self>) -> &Rc<Self> {
         self.main.as_ref().unwrap_or(self)
     }
 

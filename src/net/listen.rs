@@ -329,7 +329,8 @@ mod tests {
         let addr = other.local_addr().unwrap();
         let spec = ListenSpec::new(Addr::Inet(addr));
         let mut notes = Vec::new();
-        let bound = bind_all(&[spec.clone()], &plan(true), &mut |n| notes.push(n.to_string()));
+        let bound =
+            bind_all(std::slice::from_ref(&spec), &plan(true), &mut |n| notes.push(n.to_string()));
         assert!(bound.is_ok() && notes.is_empty(), "-t forgives");
         let bound = bind_all(&[spec], &plan(false), &mut |n| notes.push(n.to_string()));
         assert!(bound.is_err());

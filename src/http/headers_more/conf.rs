@@ -97,7 +97,7 @@ fn change(
 ) -> Result<Change, Diag> {
     let between = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
     let text = word.trim_start();
-    let name_length = text.iter().position(|byte| between(byte)).unwrap_or(text.len());
+    let name_length = text.iter().position(&between).unwrap_or(text.len());
     let (name, rest) = text.split_at(name_length);
     if text.is_empty() {
         let text = format!("{directive}: no key found in the header argument: {word}");

@@ -28,7 +28,7 @@ use crate::lua::request::LuaRequest;
 pub const TOPIC: Topic = Topic::of(&[
     Op { name: "location.begin", phases: HANDLERS, run: begin },
     Op { name: "location.add", phases: HANDLERS, run: add },
-    Op { name: "location.run", phases: HANDLERS, run: run },
+    Op { name: "location.run", phases: HANDLERS, run },
 ]);
 
 /// Subrequests prepared and not yet run.
@@ -154,7 +154,7 @@ fn run(c: &Call<'_>) -> Result<c_int, Raise> {
     c.wait(async move {
         join_all(subs.iter().cloned().map(subrequest::drive)).await;
         drop(pending);
-        Reply(subs.iter().map(|sub| result(sub)).collect())
+        Reply(subs.iter().map(result).collect())
     })
 }
 

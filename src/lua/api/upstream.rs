@@ -50,7 +50,7 @@ pub(super) fn groups() -> Arc<Groups> {
 }
 
 fn upstreams(c: &Call<'_>) -> Result<c_int, Raise> {
-    if c.len() != 0 {
+    if !c.is_empty() {
         return Err(Raise::text("no argument expected"));
     }
     let names = groups().iter().map(|g| Val::Str(g.name().into())).collect();

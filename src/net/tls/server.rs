@@ -6,7 +6,7 @@
 //! ```
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -76,7 +76,7 @@ impl Certificate {
         Ok(Self(Arc::new(CertifiedKey::new(chain, key))))
     }
 
-    fn load(cert: &PathBuf, key: &PathBuf) -> Result<Self, LoadError> {
+    fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
         let mismatch = || LoadError::Mismatch(key.display().to_string());
         let own = Self::new(load_certs(cert)?, load_key(key)?)
             .map_err(|_| LoadError::NoKey(key.display().to_string()))?;

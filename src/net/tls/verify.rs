@@ -70,12 +70,9 @@ impl Trust {
         let Some((leaf, others)) = chain.split_first() else { return fail(UNSPECIFIED) };
         let Some(cert) = Cert::parse(leaf) else { return fail(UNSPECIFIED) };
         let now = clock::fresh_wall().secs;
-        if self.roots.certs.iter().any(|known| known == leaf) && cert.is_self_issued() {
-            dates(&cert, now)?;
-        } else if cert.is_version_1()
-            && self.crls.is_empty()
-            && self.is_signed_by_anchor(&cert, now)
-        {
+        let is_root = self.roots.certs.iter().any(|known| known == leaf) && cert.is_self_issued();
+        let is_old = cert.is_version_1() && self.crls.is_empty();
+        if is_root || (is_old && self.is_signed_by_anchor(&cert, now)) {
             dates(&cert, now)?;
         } else {
             self.by_library(leaf, others, &cert)?;

@@ -70,7 +70,7 @@ fn time_to_live() {
     number(&mut t, "newer", 1.0, 0);
     assert_eq!(t.ttl(b"k", NOW + 20), Ok(30));
     assert_eq!(t.ttl(b"none", NOW), Err(Error::NotFound));
-    assert_eq!(t.stale(b"k", NOW + 50).unwrap().unwrap().1, true);
+    assert!(t.stale(b"k", NOW + 50).unwrap().unwrap().1);
     assert_eq!(t.ttl(b"k", NOW + 60), Ok(-10));
     t.expire(b"k", 500, NOW + 60).unwrap();
     assert!(get(&mut t, "k", NOW + 60).is_some());
