@@ -62,6 +62,13 @@ pub const ROWS: &[Row] = &[
         let method = Template::compile(b, d.arg(1))?;
         d.once(&mut b.part::<Proxy>().method, |_| Ok(method))
     }),
+    row("proxy_limit_rate", HTTP_LEVELS, take(1), |b, d| {
+        let rate = Template::compile(b, d.arg(1))?;
+        if rate.is_constant() {
+            d.size(1)?;
+        }
+        d.once(&mut b.part::<Proxy>().limit_rate, |_| Ok(rate))
+    }),
     row("proxy_bind", HTTP_LEVELS, args(1, 2), set_bind),
     row("proxy_http_version", HTTP_LEVELS, take(1), |b, d| {
         d.choice_slot(&mut b.part::<Proxy>().http_11, &[("1.0", false), ("1.1", true)])

@@ -10,7 +10,7 @@ use std::{future::poll_fn, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    base::{clock, errno::Errno, log::Level},
+    base::{clock, errno::Errno, log::Level, units},
     http::output::{Chunk, OutputError},
     net::http1::{chunked::Decoder, response::Body},
 };
@@ -34,6 +34,7 @@ pub async fn run(
     let least = if at_once { 1 } else { p.conf().buffer_size() };
     let limit = p.limits().read;
     let mut raw_bytes = raw.len() as u64;
+    let pace = Pace::new(p, at_once);
     loop {
         let done = framing.take(&mut raw, &mut gathered).map_err(|error| {
             log(p, Level::Error, error);
@@ -45,7 +46,8 @@ pub async fn run(
         if done {
             break;
         }
-        let count = match read(p, reply, &mut raw, limit).await {
+        let room = pace.wait(p, raw_bytes).await?;
+        let count = match read(p, reply, &mut raw, room, limit).await {
             Ok(count) => count,
             Err(end) => {
                 give_rest(p, gathered).await?;
@@ -83,10 +85,11 @@ async fn read(
     p: &mut Passage<'_>,
     reply: &mut Reply,
     raw: &mut BytesMut,
+    room: usize,
     limit: Duration,
 ) -> Result<usize, End> {
     let stream = &mut reply.link.stream;
-    let reading = poll_fn(|cx| exchange::poll_read(stream, raw, READ_BYTES, cx));
+    let reading = poll_fn(|cx| exchange::poll_read(stream, raw, room, cx));
     let read = p.guard(tokio::time::timeout(limit, reading)).await;
     clock::update();
     match read? {
@@ -128,6 +131,39 @@ fn client_lost(p: &Passage<'_>) -> End {
 
 fn log(p: &Passage<'_>, level: Level, text: &str) {
     p.r.log(level, format_args!("{text}"));
+}
+
+/// `proxy_limit_rate`: how fast a gathered response is read.
+struct Pace {
+    /// Bytes a second, 0 for no limit.
+    rate: u64,
+    started_ms: u64,
+}
+
+impl Pace {
+    fn new(p: &Passage<'_>, at_once: bool) -> Self {
+        let text = p.conf().limit_rate.as_ref().filter(|_| !at_once).map(|rate| rate.eval(p.r));
+        let rate = text.and_then(|text| units::parse_size(&text)).unwrap_or(0) as u64;
+        Self { rate, started_ms: clock::mono_ms() }
+    }
+
+    /// Waits until more may be read; how much.
+    async fn wait(&self, p: &Passage<'_>, read_bytes: u64) -> Result<usize, End> {
+        if self.rate == 0 {
+            return Ok(READ_BYTES);
+        }
+        loop {
+            // nginx counts whole seconds, the one that has begun included.
+            let seconds = clock::mono_ms().saturating_sub(self.started_ms) / 1000 + 1;
+            let allowed = self.rate.saturating_mul(seconds);
+            if allowed > read_bytes {
+                return Ok(READ_BYTES.min((allowed - read_bytes) as usize));
+            }
+            let delay_ms = (read_bytes - allowed) * 1000 / self.rate + 1;
+            p.guard(tokio::time::sleep(Duration::from_millis(delay_ms))).await?;
+            clock::update();
+        }
+    }
 }
 
 /// Where the body ends, and how far it has come.

@@ -163,6 +163,7 @@ fn redirected(p: &Passage<'_>, head: &ResponseHead) -> Option<Flow> {
 /// A path that is empty, holds a NUL, or climbs.
 fn unsafe_path(path: &[u8]) -> bool {
     path.is_empty()
+        || path == b".."
         || path.starts_with(b"../")
         || path.contains(&0)
         || path.windows(4).any(|w| w == b"/../")

@@ -43,6 +43,8 @@ pub struct Proxy {
     pub read_timeout_ms: Option<u64>,
     pub buffer_size: Option<usize>,
     pub buffers: Option<(u64, usize)>,
+    /// Bytes a second; 0 and nonsense for no limit.
+    pub limit_rate: Option<Template>,
     pub next_upstream: Option<u32>,
     pub next_upstream_tries: Option<u64>,
     pub next_upstream_timeout_ms: Option<u64>,
@@ -85,13 +87,12 @@ impl Part for Proxy {
         let own = self.pass.clone();
         // A location below does not pass anywhere by this: its content handler decides that.
         // `if` and `limit_except` blocks do use the target around them.
-        inherit!(self, parent:
-            pass, redirect, cookie_domains, cookie_paths, cookie_flags, set_headers, hide_headers,
-            pass_headers, ignore_headers, body, method, bind, http_11, buffering,
-            request_buffering, ignore_client_abort, intercept_errors, pass_request_headers,
-            pass_request_body, pass_trailers, socket_keepalive, connect_timeout_ms,
-            send_timeout_ms, read_timeout_ms, buffer_size, buffers, next_upstream,
-            next_upstream_tries, next_upstream_timeout_ms);
+        inherit!(self, parent: pass, redirect, cookie_domains, cookie_paths, cookie_flags,
+            set_headers, hide_headers, pass_headers, ignore_headers, body, method, bind, http_11,
+            buffering, request_buffering, ignore_client_abort, intercept_errors,
+            pass_request_headers, pass_request_body, pass_trailers, socket_keepalive,
+            connect_timeout_ms, send_timeout_ms, read_timeout_ms, buffer_size, buffers,
+            limit_rate, next_upstream, next_upstream_tries, next_upstream_timeout_ms);
         if self.redirect != Some(false) {
             inherit!(self, parent: redirects);
             if let (None, Some(Pass::Fixed(fixed))) = (&self.redirects, &own) {
