@@ -210,6 +210,7 @@ fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
         conf_file,
         thread_pools: cycle.conf().thread_pools.clone(),
         has_master: cycle.conf().has_master(),
+        configure: configure::arguments(&table(), DEFAULT_PREFIX),
     };
     let worker = lua::worker::LuaWorker::prepare(http, &place)?;
     lua::api::upstream::bind(worker.shared(), groups, cycle.generation);

@@ -13,7 +13,14 @@ pub(super) fn describe(table: &Table, prefix: &str) -> String {
     if has("ssl_certificate") {
         out.push_str("built with rustls\nTLS SNI support enabled\n");
     }
-    let _ = write!(out, "configure arguments: --prefix={prefix} --with-debug");
+    let _ = writeln!(out, "configure arguments: {}", arguments(table, prefix));
+    out
+}
+
+/// The words of `./configure` for an nginx like this, also `ngx.config.nginx_configure()`.
+pub(super) fn arguments(table: &Table, prefix: &str) -> String {
+    let mut out = format!("--prefix={prefix} --with-debug");
+    let has = |directive: &str| !table.rows(directive.as_bytes().into()).is_empty();
     for (directive, flag) in OPTIONAL {
         if has(directive) {
             let _ = write!(out, " {flag}");
@@ -24,7 +31,6 @@ pub(super) fn describe(table: &Table, prefix: &str) -> String {
             let _ = write!(out, " --without-{name}");
         }
     }
-    out.push('\n');
     out
 }
 

@@ -26,6 +26,7 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         ("package_cpath".into(), text(&settings.package_cpath)),
         ("prefix".into(), settings.prefix.clone().into()),
         ("debug".into(), settings.is_debug.into()),
+        ("configure".into(), settings.configure.clone().into()),
         ("has_master".into(), settings.has_master.into()),
         ("library".into(), Val::Map(library().collect())),
     ]);

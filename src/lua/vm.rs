@@ -59,6 +59,7 @@ pub struct Settings {
     pub is_debug: bool,
     /// A master process supervises this one.
     pub has_master: bool,
+    pub configure: String,
 }
 
 /// Why a VM could not be made.
@@ -162,6 +163,7 @@ impl Default for Settings {
             // As `-V` says: --with-debug.
             is_debug: true,
             has_master: false,
+            configure: String::new(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Place {
     pub conf_file: String,
     pub thread_pools: Vec<ThreadPool>,
     pub has_master: bool,
+    /// What `ngx.config.nginx_configure()` tells.
+    pub configure: String,
 }
 
 impl LuaWorker {
@@ -186,6 +188,7 @@ fn settings(http: &HttpConf, main: &LuaMain, place: &Place) -> Settings {
         worker_count: place.count.max(1),
         conf_file: place.conf_file.clone(),
         has_master: place.has_master,
+        configure: place.configure.clone(),
         ..Settings::default()
     }
 }
