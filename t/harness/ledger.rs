@@ -13,6 +13,8 @@ use super::modes::Mode;
 pub struct Ledger {
     #[serde(default)]
     expected: Vec<Entry>,
+    #[serde(default)]
+    outside: Vec<Outside>,
 }
 
 /// One expected difference.
@@ -26,6 +28,16 @@ struct Entry {
     reason: String,
 }
 
+/// What another project's suite says of our binary; for readers, and checked for plain mistakes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    suite: String,
+    passes: usize,
+    of: usize,
+    causes: Vec<String>,
+}
+
 impl Ledger {
     pub fn load() -> Result<Ledger, String> {
         let text = std::fs::read_to_string(PATH).map_err(|e| format!("{PATH}: {e}"))?;
@@ -36,6 +48,12 @@ impl Ledger {
             }
             if entry.side != "oracle" && entry.side != "ours" {
                 return Err(format!("{PATH}: {}: side is \"oracle\" or \"ours\"", entry.case));
+            }
+        }
+        for outside in &ledger.outside {
+            let Outside { suite, passes, of, causes } = outside;
+            if passes > of || (passes < of && causes.is_empty()) {
+                return Err(format!("{PATH}: {suite}: {passes} of {of} with no cause given"));
             }
         }
         Ok(ledger)
