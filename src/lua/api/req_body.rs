@@ -166,7 +166,11 @@ fn init(c: &Call<'_>) -> Result<c_int, Raise> {
         return Err(Raise::text(format!("expecting 0 or 1 argument but seen {}", c.len())));
     }
     let r = c.request()?;
-    if c.opt_int(1)?.is_some_and(|size| size <= 0) {
+    // A body whose reading was handed to the script counts as read.
+    if !r.body.is_read() && !r.body.is_discarded() {
+        return Err(Raise::text("request body not read yet"));
+    }
+    if c.opt_int(1)?.is_some_and(|size| size < 0) {
         return Err(c.arg_error(1, "bad size argument"));
     }
     *r.ext::<Draft>().0.borrow_mut() = Some(Vec::new());

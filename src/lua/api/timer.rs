@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Topic;
+use crate::base::clock;
 use crate::base::log::Level;
 use crate::lua::ctx::Ctx;
 use crate::lua::phase::{ANY, Phase, WITH_CTX};
@@ -87,6 +88,7 @@ impl Timer {
         let Self { vm, timers, mut co, count, delay, every } = self;
         loop {
             let premature = !expired(&vm, delay).await;
+            clock::update();
             timers.pending.set(timers.pending.get() - 1);
             let again = every && !premature;
             let next = again.then(|| {
@@ -117,7 +119,7 @@ impl Timer {
 /// Waits; false when the worker went down meanwhile.
 async fn expired(vm: &Vm, delay: Duration) -> bool {
     if delay.is_zero() {
-        tokio::task::yield_now().await;
+        // Its task begins after the code that made it has given way; the order is kept.
         return !vm.worker.is_exiting();
     }
     tokio::select! {
