@@ -76,7 +76,7 @@ end }
 --- config
 location = /t {
   content_by_lua_block {
-    local nap = ngx.thread.spawn(ngx.run_worker_thread, "jobs", "slow", "nap")
+    local nap = ngx.thread.spawn(function() return ngx.run_worker_thread("jobs", "slow", "nap") end)
     ngx.sleep(0.01)
     ngx.say("still here")
     ngx.say(select(3, ngx.thread.wait(nap)))
