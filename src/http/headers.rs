@@ -79,6 +79,14 @@ impl Headers {
         self.list.retain(|h| keep(h));
     }
 
+    /// Whether no two lines have the same name.
+    pub fn names_differ(&self) -> bool {
+        let twice = |(at, header): (usize, &Header)| {
+            self.list[..at].iter().any(|before| is(before, &header.name))
+        };
+        !self.list.iter().enumerate().any(twice)
+    }
+
     /// Values of `name` joined by `separator`, as nginx's `$http_*` variables show repeated
     /// headers.
     pub fn joined(&self, name: &[u8], separator: &[u8]) -> Option<Bytes> {

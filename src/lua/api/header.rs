@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::Topic;
 use super::encode::push_pairs;
@@ -64,8 +65,8 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
         );
         return Ok(0);
     }
-    let name = escape_with(&header_name(r, c.bytes(1)?), ESCAPE_NAME);
-    let mut values = Vec::new();
+    let name = header_name(r, c.bytes(1)?);
+    let mut values = SmallVec::<[Bytes; 1]>::new();
     let mut bad = None;
     match c.kind(2) {
         Kind::None | Kind::Nil => {}
@@ -108,8 +109,9 @@ fn text_of(v: &crate::lua::raw::View<'_>, at: c_int) -> Option<Bytes> {
 }
 
 /// Sets a header the way nginx keeps it: some are fields of the response, not lines.
-pub fn put(out: &mut HeadersOut, name: Bytes, mut values: Vec<Bytes>, replaces: bool) {
-    match &name.to_ascii_lowercase()[..] {
+pub fn put(out: &mut HeadersOut, name: Bytes, mut values: Values, replaces: bool) {
+    let mut space = [0; 16];
+    match lower_case(&name, &mut space) {
         b"content-type" => {
             out.charset = None;
             out.content_type = values.pop();
@@ -151,13 +153,23 @@ pub fn put(out: &mut HeadersOut, name: Bytes, mut values: Vec<Bytes>, replaces: 
     }
 }
 
+/// The name in lower case if it is short enough to be one that is treated apart; else nothing.
+fn lower_case<'a>(name: &[u8], space: &'a mut [u8; 16]) -> &'a [u8] {
+    let Some(lower) = space.get_mut(..name.len()) else { return &[] };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    lower
+}
+
 /// Letters of a script's header name as they go on the wire.
 fn header_name(r: &Rc<Request>, name: &[u8]) -> Bytes {
-    let dashes = r.with_location(|l| l.scope.part::<LuaLoc>().transform_underscores());
-    match dashes && name.contains(&b'_') {
-        true => name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect(),
-        false => Bytes::copy_from_slice(name),
+    let dashes = memchr::memchr(b'_', name).is_some()
+        && r.with_location(|l| l.scope.part::<LuaLoc>().transform_underscores());
+    if !dashes {
+        return escape_with(name, ESCAPE_NAME);
     }
+    let name: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
+    escape_with(&name, ESCAPE_NAME)
 }
 
 /// Bytes that would end a name or a line are escaped.
@@ -200,6 +212,22 @@ fn resp_headers(c: &Call<'_>) -> Result<c_int, Raise> {
     limited(c, pairs, c.opt_int(1)?)
 }
 
+/// Pushes a table of lines no two of which have the same name; names in lower case unless `raw`.
+pub fn push_unique(c: &Call<'_>, list: &Headers, raw: bool) -> c_int {
+    c.push_table(0, list.len());
+    let mut lower = Vec::with_capacity(32);
+    for header in list {
+        if raw {
+            c.put(&header.name, &header.value);
+        } else {
+            lower.clear();
+            lower.extend(header.name.iter().map(u8::to_ascii_lowercase));
+            c.put(&lower, &header.value);
+        }
+    }
+    1
+}
+
 /// Appends the lines of a header list; names in lower case unless `raw`.
 pub fn extend(pairs: &mut Vec<Pair>, list: &Headers, raw: bool) {
     pairs.extend(list.iter().map(|header| {
@@ -237,6 +265,9 @@ fn set_status_line(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     Ok(0)
 }
+
+/// The values of one header; one by far most often.
+pub type Values = SmallVec<[Bytes; 1]>;
 
 const ONE_VALUE: &[&[u8]] = &[b"server", b"date", b"location", b"expires", b"etag", b"refresh"];
 

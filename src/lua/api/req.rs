@@ -37,9 +37,15 @@ pub const TOPIC: Topic = Topic::of(&[
 ]);
 
 fn headers(c: &Call<'_>) -> Result<c_int, Raise> {
+    let list = c.request()?.headers_in.borrow();
+    let max = c.opt_int(1)?;
+    let most = usize::try_from(max.unwrap_or(100)).unwrap_or(0);
+    if (most == 0 || list.len() <= most) && list.names_differ() {
+        return Ok(header::push_unique(c, &list, c.truthy(2)));
+    }
     let mut pairs = Vec::new();
-    header::extend(&mut pairs, &c.request()?.headers_in.borrow(), c.truthy(2));
-    header::limited(c, pairs, c.opt_int(1)?)
+    header::extend(&mut pairs, &list, c.truthy(2));
+    header::limited(c, pairs, max)
 }
 
 /// `(name, value)`: a text, or a list; an empty list or nil removes.
