@@ -173,8 +173,8 @@ fn size(entry: &Entry, listing: &Listing) -> String {
     }
     let (number, unit) = match bytes {
         ..=9_999 => return format!("{bytes:>7}"),
-        ..=10_238_975 => (bytes.div_ceil(1024), 'K'),
-        ..=10_484_711_424 => (bytes.div_ceil(1 << 20), 'M'),
+        10_000..=10_238_975 => (bytes.div_ceil(1024), 'K'),
+        10_238_976..=10_484_711_424 => (bytes.div_ceil(1 << 20), 'M'),
         _ => (bytes.div_ceil(1 << 30), 'G'),
     };
     format!("{number:>6}{unit}")

@@ -94,6 +94,11 @@ fn push_null(l: *mut lua_State) {
     unsafe { c::lua_pushlightuserdata(l, ptr::null_mut()) };
 }
 
+fn push_light(l: *mut lua_State, number: usize) {
+    // SAFETY: as in push_nil; the value is not followed by anybody.
+    unsafe { c::lua_pushlightuserdata(l, ptr::without_provenance_mut(number)) };
+}
+
 fn push_bool(l: *mut lua_State, v: bool) {
     // SAFETY: as in push_nil.
     unsafe { c::lua_pushboolean(l, c_int::from(v)) };
@@ -205,8 +210,7 @@ pub struct Light(pub usize);
 
 impl Push for Light {
     fn push_to(&self, l: *mut lua_State) -> c_int {
-        // SAFETY: as in push_nil; the value is not followed by anybody.
-        unsafe { c::lua_pushlightuserdata(l, ptr::without_provenance_mut(self.0)) };
+        push_light(l, self.0);
         1
     }
 }
