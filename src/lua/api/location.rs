@@ -61,12 +61,15 @@ fn add(c: &Call<'_>) -> Result<c_int, Raise> {
         () if c.truthy(7) => Rc::new(r.vars.borrow().duplicate()),
         () => Rc::new(VarSlots::new(r.http.vars.slots())),
     };
+    // Methods that come with a body have one of no bytes; the others have none, nor a length.
+    let bodied = method.is(Method::POST | Method::PUT);
+    let none = || if bodied { Body::ready(Bytes::new()) } else { Body::default() };
     let spec = SubrequestSpec {
         method,
         uri: uri.into(),
         args: args.into(),
         headers,
-        body: body.unwrap_or_else(|| Body::ready(Bytes::new())),
+        body: body.unwrap_or_else(none),
         vars,
         capture: Some(Rc::default()),
     };
