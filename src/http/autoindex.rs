@@ -171,12 +171,13 @@ fn size(entry: &Entry, listing: &Listing) -> String {
     if listing.exact_size != Some(false) {
         return format!("{bytes:>19}");
     }
-    let (number, unit) = match bytes {
-        ..=9_999 => return format!("{bytes:>7}"),
-        10_000..=10_238_975 => (bytes.div_ceil(1024), 'K'),
-        10_238_976..=10_484_711_424 => (bytes.div_ceil(1 << 20), 'M'),
-        _ => (bytes.div_ceil(1 << 30), 'G'),
+    let (one, unit) = match bytes {
+        0..=9_999 => return format!("{bytes:>7}"),
+        10_000..=0xf_ffff => (1 << 10, 'K'),
+        0x10_0000..=0x3fff_ffff => (1 << 20, 'M'),
+        _ => (1 << 30, 'G'),
     };
+    let number = bytes / one + u64::from(bytes % one >= one / 2);
     format!("{number:>6}{unit}")
 }
 
