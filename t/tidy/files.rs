@@ -106,6 +106,7 @@ const TOP: &[&str] = &[
     "Cargo.toml",
     "LICENSE",
     "Makefile",
+    "NOTES.md",
     "README.md",
     "benches",
     "build.rs",
