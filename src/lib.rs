@@ -6,9 +6,9 @@
 //! ```text
 //!  6  main, cli             flags in, exit code out
 //!  5  app                   assembly: the only file that knows every feature
-//!  4  lua                   VM, light threads, ngx.*; hooks into http, drives health and shdict
+//!  4  lua        face       VM, light threads, ngx.*; other gateways' interfaces
 //!  3  http       health     do not know each other; they meet in upstream
-//!  2  process    upstream
+//!  2  process    upstream   store
 //!  1  conf  net  shdict     do not know each other
 //!  0  base                  clock, log, units, escape, regex, slot
 //! ```
@@ -20,11 +20,13 @@ pub mod net;
 pub mod shdict;
 
 pub mod process;
+pub mod store;
 pub mod upstream;
 
 pub mod health;
 pub mod http;
 
+pub mod face;
 pub mod lua;
 
 pub mod app;

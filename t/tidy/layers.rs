@@ -95,9 +95,9 @@ pub fn floor(room: &str) -> Option<u8> {
 pub const FLOORS: &[(u8, &[&str])] = &[
     (0, &["base"]),
     (1, &["conf", "net", "shdict"]),
-    (2, &["process", "upstream"]),
+    (2, &["process", "store", "upstream"]),
     (3, &["http", "health"]),
-    (4, &["lua"]),
+    (4, &["face", "lua"]),
     (5, &["app"]),
     (6, &["cli"]),
     (7, &["main"]),

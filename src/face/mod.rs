@@ -1,0 +1,6 @@
+//! Faces: other gateways' HTTP and gRPC interfaces, as content handlers that a directive attaches
+//! to a location.
+//!
+//! ```text
+//!  request ─▶ face (words of one product) ─▶ store, upstream::Group, health::Engine
+//! ```
