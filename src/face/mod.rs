@@ -4,3 +4,7 @@
 //! ```text
 //!  request ─▶ face (words of one product) ─▶ store, upstream::Group, health::Engine
 //! ```
+
+pub mod audit;
+pub mod json;
+pub mod key;

@@ -9,6 +9,7 @@ pub mod conf;
 mod cookie;
 mod exchange;
 mod fault;
+pub mod forward;
 mod link;
 mod outgoing;
 mod passage;

@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes};
 
 use crate::{base::log::Level, http::body::Expected, http::request::Request};
 
-use super::{settings::Proxy, target::Target};
+use super::{forward::Choices, settings::Proxy, target::Target};
 
 /// The bytes of one request; `copy` gives them anew for each try.
 pub struct Outgoing {
@@ -42,7 +42,7 @@ pub struct Unsent {
 
 impl Outgoing {
     /// Builds the request; the client's body has been read.
-    pub fn build(r: &Rc<Request>, conf: &Proxy, target: &Target) -> Self {
+    pub fn build(r: &Rc<Request>, conf: &Proxy, target: &Target, choices: &Choices) -> Self {
         let set_body = conf.body.as_ref().map(|body| body.eval(r));
         let length = match &set_body {
             Some(body) => Some(body.len() as u64),
@@ -56,9 +56,10 @@ impl Outgoing {
         text.extend_from_slice(&method);
         text.push(b' ');
         text.extend_from_slice(&target.uri);
-        let version: &[u8] = if conf.http_11() { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
+        let http_11 = choices.http_11.unwrap_or(conf.http_11());
+        let version: &[u8] = if http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
         text.extend_from_slice(version);
-        lines(r, conf, target, length, &mut text);
+        lines(r, conf, target, choices, length, &mut text);
         text.extend_from_slice(b"\r\n");
         let body = match set_body {
             Some(body) => Body::Memory(body),
@@ -124,15 +125,26 @@ fn body_length(r: &Rc<Request>) -> Option<u64> {
     }
 }
 
-fn lines(r: &Rc<Request>, conf: &Proxy, target: &Target, length: Option<u64>, text: &mut Vec<u8>) {
+fn lines(
+    r: &Rc<Request>,
+    conf: &Proxy,
+    target: &Target,
+    choices: &Choices,
+    length: Option<u64>,
+    text: &mut Vec<u8>,
+) {
+    let chosen = |wanted: &[u8]| choices.lines.iter().any(|(n, _)| n.eq_ignore_ascii_case(wanted));
+    choices.lines.iter().filter(|(_, v)| !v.is_empty()).for_each(|(n, v)| line(text, n, v));
     let set = conf.set_headers.as_ref().map_or(&[][..], |set| set);
     for (name, value) in set {
         let value = value.eval(r);
-        if !value.is_empty() {
+        if !value.is_empty() && !chosen(name) {
             line(text, name, &value);
         }
     }
-    let is_set = |wanted: &[u8]| set.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let is_set = |wanted: &[u8]| {
+        set.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted)) || chosen(wanted)
+    };
     if !is_set(b"Host") {
         line(text, b"Host", &target.origin.host);
     }

@@ -27,6 +27,7 @@ use crate::{
 use super::{
     exchange::{self, Limits, Reply},
     fault::{During, End, Fault},
+    forward::{Choices, Forward},
     link::Link,
     outgoing::{self, Outgoing},
     secure,
@@ -50,6 +51,9 @@ pub struct Passage<'a> {
     sent: bool,
     balancer: Option<Arc<dyn Balancer>>,
     turn: Rc<Turn>,
+    choices: Choices,
+    /// The last try found no live peer.
+    pub no_live: bool,
 }
 
 /// Who serves the present try.
@@ -61,10 +65,20 @@ enum Seat {
 
 impl<'a> Passage<'a> {
     pub fn new(r: &'a Rc<Request>, location: Arc<Location>, target: Target) -> Self {
+        let seed = balancer::seed(r, &target.group);
+        Self::forward(r, location, Forward { target, seed, choices: Choices::default() })
+    }
+
+    /// The way to a target chosen at run time.
+    pub fn forward(r: &'a Rc<Request>, location: Arc<Location>, to: Forward) -> Self {
+        let Forward { target, seed, mut choices } = to;
         let conf = location.scope.part::<Proxy>();
-        let outgoing = Outgoing::build(r, conf, &target);
-        let tries = target.group.tries(balancer::seed(r, &target.group));
-        let most = conf.next_upstream_tries() as usize;
+        let outgoing = Outgoing::build(r, conf, &target, &choices);
+        let tries = target.group.tries(seed);
+        let most = choices.tries.unwrap_or(conf.next_upstream_tries() as usize);
+        let turn = Turn::default();
+        turn.timeouts.set(choices.timeouts);
+        turn.keepalive.replace(choices.keepalive.take());
         let balancer = balancer::of(&target.group);
         // A script may know peers where the group lists none.
         let listed = tries.left().max(usize::from(balancer.is_some()));
@@ -82,12 +96,18 @@ impl<'a> Passage<'a> {
             seat: None,
             reused: false,
             sent: false,
-            turn: Rc::default(),
+            turn: Rc::new(turn),
+            choices,
+            no_live: false,
         }
     }
 
     pub fn conf(&self) -> &Proxy {
         self.location.scope.part()
+    }
+
+    pub fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// Tries peers until one gives a usable answer; otherwise the status to end with.
@@ -261,7 +281,7 @@ impl<'a> Passage<'a> {
         turn.tries_made.set(turn.tries_made.get() + 1);
         let verdict = balancer::choose(balancer, self.r, &turn);
         if turn.recreate_request.replace(false) {
-            self.outgoing = Outgoing::build(self.r, self.conf(), &self.target);
+            self.outgoing = Outgoing::build(self.r, self.conf(), &self.target, &self.choices);
         }
         match verdict {
             Verdict::Go => {}
@@ -350,7 +370,8 @@ impl<'a> Passage<'a> {
         let cause = cause | repeating;
         let limit_ms = conf.next_upstream_timeout_ms();
         let late = limit_ms > 0 && clock::mono_ms().saturating_sub(self.started_ms) >= limit_ms;
-        conf.next_upstream() & cause == cause && !late
+        let wanted = self.choices.next_upstream.unwrap_or(conf.next_upstream());
+        wanted & cause == cause && !late
     }
 
     /// After a failed try: goes on to the next peer, or gives the status to end with.
@@ -366,6 +387,7 @@ impl<'a> Passage<'a> {
             self.report(kind, step);
         }
         let status = fault.status();
+        self.no_live = matches!(fault, Fault::NoLive);
         self.r.upstream_note(|attempt, _| attempt.status = status);
         self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status }));
         let counted = matches!(self.seat, Some(Seat::Picked(_)));

@@ -190,18 +190,25 @@ pub async fn handshake(
     host: Option<BString>,
 ) -> Result<Stream, Fault> {
     let conf = &p.conf().secure;
-    let settled = conf.tls.clone().ok_or_else(|| Fault::Tls("SSL context is missing".into()))?;
-    let tls = with_certificate(p, &settled)?;
-    let name = name(p, host);
+    let chosen = p.choices().secure.as_ref();
+    let (tls, name) = match chosen {
+        Some(chosen) => (chosen.tls.clone(), chosen.name.clone()),
+        None => {
+            let missing = || Fault::Tls("SSL context is missing".into());
+            (with_certificate(p, &conf.tls.clone().ok_or_else(missing)?)?, name(p, host))
+        }
+    };
+    let verifies = chosen.map_or(conf.verify.unwrap_or(false), |chosen| chosen.verify);
     let text = name.to_str().ok();
-    let sends_name = conf.server_name.unwrap_or(false) && addr::parse_ip(name.as_bstr()).is_none();
+    let sends_name = (chosen.is_some() || conf.server_name.unwrap_or(false))
+        && addr::parse_ip(name.as_bstr()).is_none();
     let Stream::Plain(socket) = stream else {
         return Err(Fault::Tls("the connection is secured already".into()));
     };
     let sni = text.filter(|text| sends_name && !text.is_empty() && !text.starts_with('['));
     let connected = tls::connect(socket, &tls, sni).await;
     let connected = connected.map_err(|e| Fault::Tls(e.to_string()))?;
-    if conf.verify.unwrap_or(false) {
+    if verifies {
         match connected.verify(text) {
             Ok(()) => {}
             Err(e) if e.is_name() => {
