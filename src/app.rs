@@ -23,7 +23,7 @@ use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::{health, http, lua, upstream};
+use crate::{face, health, http, lua, store, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -83,6 +83,7 @@ const ROWS: &[&[Row]] = &[
     process_conf::ROWS,
     errorlog::ROWS,
     upstream::conf::ROWS,
+    store::conf::ROWS,
     http::conf::ROWS,
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
@@ -208,6 +209,7 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
 /// Makes a thread ready to serve: its Lua VM, with `init_by_lua` run.
 fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
     let groups = wake_upstreams(cycle);
+    face::prepare(cycle)?;
     let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else { return Ok(Box::new(())) };
     let conf_file = cycle.paths.conf_file.to_string_lossy().into_owned();
     let place = lua::worker::Place {

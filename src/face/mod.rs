@@ -8,3 +8,13 @@
 pub mod audit;
 pub mod json;
 pub mod key;
+
+use std::sync::Arc;
+
+use crate::process::Cycle;
+
+/// Opens what the faces of a configuration keep their things in. Each worker thread calls this
+/// before it serves; a failure keeps the configuration from starting.
+pub fn prepare(_cycle: &Arc<Cycle>) -> Result<(), String> {
+    Ok(())
+}
