@@ -11,7 +11,7 @@ use bstr::ByteSlice;
 use crate::{
     base::units,
     conf::{
-        Builder, Diag, Directive, Part,
+        Builder, Diag, Directive, Part, Scope,
         row::{HTTP_LEVELS, Row, at_least, row},
     },
     net::{
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-use super::location::Location;
+use super::{build::HttpConf, core::CoreLoc, location::Location};
 
 /// `resolver` in one block.
 #[derive(Default)]
@@ -45,9 +45,17 @@ pub struct Names {
 
 impl Names {
     pub fn of(location: &Location) -> Self {
-        let timeout_ms = location.core().resolver_timeout_ms();
-        let spec = location.scope.part::<ResolverConf>().0.clone();
-        Self { spec, timeout: Duration::from_millis(timeout_ms) }
+        Self::new(&location.scope, location.core())
+    }
+
+    /// Those of the `http` block itself.
+    pub fn of_http(http: &HttpConf) -> Self {
+        Self::new(&http.scope, http.scope.part::<CoreLoc>())
+    }
+
+    fn new(scope: &Scope, core: &CoreLoc) -> Self {
+        let timeout = Duration::from_millis(core.resolver_timeout_ms());
+        Self { spec: scope.part::<ResolverConf>().0.clone(), timeout }
     }
 
     /// The addresses of a name; the error is nginx's and OpenResty's text.

@@ -23,7 +23,11 @@ use tokio::sync::{Notify, futures::Notified, watch};
 
 use crate::{
     base::clock,
-    net::{addr::Addr, listen::Listener, stream::Stream},
+    net::{
+        addr::Addr,
+        listen::{self, Listener},
+        stream::Stream,
+    },
     process::Stop,
 };
 
@@ -85,7 +89,7 @@ impl Server {
     pub async fn accept(self: Rc<Self>, listener: Listener, socket: Addr) {
         let mut shutdown = self.shutdown.clone();
         loop {
-            if *shutdown.borrow() != Stop::Serve {
+            if *shutdown.borrow() != Stop::Serve || listen::is_muted(&socket) {
                 return;
             }
             let accepted = tokio::select! {

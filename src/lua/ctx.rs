@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::ask::Ask;
 use super::board::Board;
@@ -15,12 +16,15 @@ use super::raw::Func;
 use super::vm::Vm;
 use crate::base::log::{self, Level};
 use crate::http::Request;
+use crate::http::location::Location;
 
 /// One entry into Lua: a phase handler or a timer with all its light threads.
 pub struct Ctx {
     pub vm: Rc<Vm>,
     pub phase: Phase,
     pub request: Option<Rc<Request>>,
+    /// Where a timer was made: its settings go on to hold, as in OpenResty.
+    home: Option<Arc<Location>>,
     /// Subrequests under way; Lua code must not leave while there are any.
     pub pending_subrequests: Cell<u32>,
     /// `ngx.ctx` of a context without a request.
@@ -31,15 +35,38 @@ pub struct Ctx {
 
 impl Ctx {
     pub fn new(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<Request>>) -> Rc<Self> {
+        Self::build(vm, phase, request, None)
+    }
+
+    /// A timer made under the settings of `home`.
+    pub fn of_timer(vm: &Rc<Vm>, home: Option<Arc<Location>>) -> Rc<Self> {
+        Self::build(vm, Phase::Timer, None, home)
+    }
+
+    fn build(
+        vm: &Rc<Vm>,
+        phase: Phase,
+        request: Option<Rc<Request>>,
+        home: Option<Arc<Location>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             vm: Rc::clone(vm),
             phase,
             request,
+            home,
             pending_subrequests: Cell::new(0),
             table: RefCell::default(),
             board: RefCell::default(),
             ask: RefCell::new(None),
         })
+    }
+
+    /// The location whose settings hold here; code that no request led to has none.
+    pub fn location(&self) -> Option<Arc<Location>> {
+        match &self.request {
+            Some(request) => Some(request.location()),
+            None => self.home.clone(),
+        }
     }
 
     pub fn set_ask(&self, ask: Ask) {

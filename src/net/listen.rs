@@ -5,6 +5,7 @@
 //!                    ^ sockets inherited from the master or the previous configuration
 //! ```
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -89,6 +90,23 @@ impl Bound {
     pub fn raw_fds(&self) -> impl Iterator<Item = RawFd> {
         self.sockets.iter().map(|s| s.as_raw_fd())
     }
+}
+
+/// The worker of this thread shall not accept on a unix socket any more; others may.
+pub fn mute(path: &[u8]) {
+    MUTED.with_borrow_mut(|all| all.push(path.into()));
+}
+
+/// True when the worker of this thread does not accept on this address.
+pub fn is_muted(addr: &Addr) -> bool {
+    match addr {
+        Addr::Unix(path) => MUTED.with_borrow(|all| all.contains(path)),
+        Addr::Inet(_) => false,
+    }
+}
+
+thread_local! {
+    static MUTED: RefCell<Vec<BString>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A listening socket registered with the runtime of one worker thread.

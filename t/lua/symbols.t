@@ -36,3 +36,36 @@ location = /t {
 GET /t
 --- response_body
 1
+
+=== a worker stops accepting on a unix socket for lua-resty-events
+--- http_config
+    server {
+        listen unix:$TEST_NGINX_HTML_DIR/events.sock;
+        location / { return 200 "never"; }
+    }
+    init_worker_by_lua_block {
+        local ffi = require "ffi"
+        require "resty.core.base"
+        ffi.cdef "int ngx_lua_ffi_disable_listening_unix_socket(ngx_str_t *sock_name);"
+        local path = "unix:$TEST_NGINX_HTML_DIR/events.sock"
+        local name = ffi.new("ngx_str_t[1]")
+        name[0].data, name[0].len = path, #path
+        ngx.log(ngx.WARN, "code: ", ffi.C.ngx_lua_ffi_disable_listening_unix_socket(name))
+    }
+--- config
+location = /t {
+  content_by_lua_block {
+    local sock = ngx.socket.tcp()
+    sock:settimeout(100)
+    ngx.say(sock:connect("unix:$TEST_NGINX_HTML_DIR/events.sock"))
+    sock:send("GET / HTTP/1.0\r\n\r\n")
+    ngx.say(sock:receive())
+  }
+}
+--- request
+GET /t
+--- response_body
+1
+niltimeout
+--- error_log
+code: 0

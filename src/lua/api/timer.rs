@@ -8,11 +8,13 @@
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Topic;
 use crate::base::clock;
 use crate::base::log::Level;
+use crate::http::location::Location;
 use crate::lua::ctx::Ctx;
 use crate::lua::phase::{ANY, Phase, WITH_CTX};
 use crate::lua::raw::{Call, Co, Op, Raise};
@@ -52,6 +54,7 @@ struct Timer {
     count: i32,
     delay: Duration,
     every: bool,
+    home: Option<Arc<Location>>,
 }
 
 fn create(c: &Call<'_>, every: bool) -> Result<c_int, Raise> {
@@ -78,14 +81,15 @@ fn create(c: &Call<'_>, every: bool) -> Result<c_int, Raise> {
     let co = ctx.vm.take_co();
     let count = c.copy_to(&co, 2);
     let delay = Duration::from_millis(delay_ms.max(0) as u64);
-    let timer = Timer { vm: Rc::clone(&ctx.vm), timers, co, count, delay, every };
+    let timer =
+        Timer { vm: Rc::clone(&ctx.vm), timers, co, count, delay, every, home: ctx.location() };
     tokio::task::spawn_local(timer.run());
     c.ret(1)
 }
 
 impl Timer {
     async fn run(self) {
-        let Self { vm, timers, mut co, count, delay, every } = self;
+        let Self { vm, timers, mut co, count, delay, every, home } = self;
         loop {
             let premature = !expired(&vm, delay).await;
             clock::update();
@@ -108,9 +112,10 @@ impl Timer {
                         now,
                         count,
                         premature,
+                        home.clone(),
                     ));
                 }
-                None => return fire(vm, timers, co, count, premature).await,
+                None => return fire(vm, timers, co, count, premature, home).await,
             }
         }
     }
@@ -129,9 +134,16 @@ async fn expired(vm: &Vm, delay: Duration) -> bool {
     }
 }
 
-async fn fire(vm: Rc<Vm>, timers: Rc<Timers>, co: Co, count: i32, premature: bool) {
+async fn fire(
+    vm: Rc<Vm>,
+    timers: Rc<Timers>,
+    co: Co,
+    count: i32,
+    premature: bool,
+    home: Option<Arc<Location>>,
+) {
     let max = vm.worker.settings.max_running_timers;
-    let ctx = Ctx::new(&vm, Phase::Timer, None);
+    let ctx = Ctx::of_timer(&vm, home);
     if timers.running.get() >= max {
         // The worker's own limit, said as OpenResty says it.
         let place = co.func_place(count);

@@ -4,10 +4,12 @@
 //!   resty.string ── ffi.C.ngx_hex_dump ──▶ the executable's dynamic symbols ──▶ here
 //! ```
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::net::listen;
 
 /// The arguments of the process, which nginx keeps in a global.
 #[unsafe(no_mangle)]
@@ -51,6 +53,31 @@ pub unsafe extern "C" fn ngx_hex_dump(to: *mut u8, from: *const u8, len: usize) 
     unsafe { to.add(2 * len) }
 }
 
+/// nginx's string: a length and bytes.
+#[repr(C)]
+pub struct NgxStr {
+    len: usize,
+    data: *const u8,
+}
+
+/// The running worker stops accepting on a unix socket (`unix:/path`); what the nginx module of
+/// lua-resty-events gives to all workers but the one that hands events on.
+///
+/// # Safety
+///
+/// `name` must point to a string of nginx.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_lua_ffi_disable_listening_unix_socket(name: *const NgxStr) -> c_int {
+    // SAFETY: by the contract above.
+    let Some(name) = (unsafe { name.as_ref() }).filter(|name| !name.data.is_null()) else {
+        return NGX_ERROR;
+    };
+    // SAFETY: by the contract above.
+    let text = unsafe { slice::from_raw_parts(name.data, name.len) };
+    listen::mute(text.strip_prefix(b"unix:").unwrap_or(text));
+    NGX_OK
+}
+
 /// Fills `ngx_argv`, once in the life of the process.
 pub fn keep_argv() {
     if !ngx_argv.load(Ordering::Acquire).is_null() {
@@ -65,12 +92,17 @@ pub fn keep_argv() {
 
 /// What keeps the functions in the executable, where nothing else calls them.
 #[used]
-static KEEP: [Address; 2] =
-    [Address(ngx_atoi as *const c_void), Address(ngx_hex_dump as *const c_void)];
+static KEEP: [Address; 3] = [
+    Address(ngx_atoi as *const c_void),
+    Address(ngx_hex_dump as *const c_void),
+    Address(ngx_lua_ffi_disable_listening_unix_socket as *const c_void),
+];
 
 struct Address(#[allow(dead_code)] *const c_void);
 
 // SAFETY: the address of a function, never used.
 unsafe impl Sync for Address {}
 
+const NGX_OK: c_int = 0;
+const NGX_ERROR: c_int = -1;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";

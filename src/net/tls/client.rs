@@ -60,6 +60,15 @@ impl ClientTls {
         Ok(Self { config: config(spec, own)?, trust })
     }
 
+    /// The same with a certificate of our own given as DER: the chain one after the other.
+    pub fn with_der(&self, chain: &[u8], key: &[u8]) -> Result<Self, LoadError> {
+        let refused = |what: &str| LoadError::Refused(format!("{what} failed"));
+        let certs = split_ders(chain).ok_or_else(|| refused("SSL_use_certificate()"))?;
+        let key = PrivateKeyDer::try_from(key).map_err(|_| refused("SSL_use_PrivateKey()"))?;
+        let key = key.clone_key();
+        self.with_certificate(certs, &key)
+    }
+
     /// The same with another certificate of our own (`tcpsock:setclientcert`).
     pub fn with_certificate(
         &self,
@@ -121,6 +130,23 @@ pub async fn connect(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let chain = chain.iter().map(|c| c.clone().into_owned()).collect();
     Ok(Connected { stream: Stream::TlsClient(Box::new(stream)), chain, trust: tls.trust.clone() })
+}
+
+/// Cuts DER structures that follow each other.
+fn split_ders(mut bytes: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let mut list = Vec::new();
+    while !bytes.is_empty() {
+        let (header, length) = match *bytes {
+            [0x30, short @ 0..=0x7f, ..] => (2, usize::from(short)),
+            [0x30, 0x81, a, ..] => (3, usize::from(a)),
+            [0x30, 0x82, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
+            _ => return None,
+        };
+        let (one, rest) = bytes.split_at_checked(header + length)?;
+        list.push(CertificateDer::from(one.to_vec()));
+        bytes = rest;
+    }
+    (!list.is_empty()).then_some(list)
 }
 
 type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

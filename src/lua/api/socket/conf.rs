@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::conf::row::{HTTP_LEVELS, flag, take};
-use crate::conf::{Part, Row, inherit, row};
+use crate::conf::{Part, Row, Scope, inherit, row};
 use crate::http::resolver::Names;
 use crate::lua::raw::Call;
 use crate::lua::worker;
@@ -68,16 +68,13 @@ pub struct Settings {
     names: Option<Names>,
 }
 
-/// The settings where a call is made; outside of requests those of the `http` block.
+/// The settings where a call is made, or where its timer was; else those of the `http` block.
 pub fn settings(c: &Call<'_>) -> Settings {
-    match super::request_of(c) {
-        Some(r) => r.with_location(|location| {
-            location.scope.part::<SocketConf>().settings(Some(Names::of(location)))
-        }),
-        None => match worker::http() {
-            Some(http) => http.scope.part::<SocketConf>().settings(None),
-            None => SocketConf::default().settings(None),
-        },
+    let of = |scope: &Scope, names| scope.part::<SocketConf>().settings(Some(names));
+    match (super::location_of(c), worker::http()) {
+        (Some(location), _) => of(&location.scope, Names::of(&location)),
+        (None, Some(http)) => of(&http.scope, Names::of_http(&http)),
+        (None, None) => SocketConf::default().settings(None),
     }
 }
 

@@ -24,10 +24,12 @@ pub mod tls;
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Topic;
 use crate::base::slot::{Id, Slots};
 use crate::http::Request;
+use crate::http::location::Location;
 use crate::lua::phase::{ANY, YIELDABLE};
 use crate::lua::raw::{Call, Op, Raise};
 
@@ -50,6 +52,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "socket.setkeepalive", phases: ANY, run: pool::setkeepalive },
     Op { name: "socket.getreusedtimes", phases: ANY, run: tcp::getreusedtimes },
     Op { name: "socket.getfd", phases: ANY, run: tcp::getfd },
+    Op { name: "socket.setclientcert", phases: ANY, run: tls::setclientcert },
     Op { name: "socket.sslhandshake", phases: YIELDABLE, run: tls::sslhandshake },
     Op { name: "udp.new", phases: YIELDABLE, run: udp::new },
     Op { name: "udp.free", phases: ANY, run: udp::free },
@@ -69,6 +72,11 @@ thread_local! {
 /// The request a call serves, if any.
 pub(super) fn request_of(c: &Call<'_>) -> Option<Rc<Request>> {
     c.try_ctx()?.request.clone()
+}
+
+/// The location whose settings hold for a call.
+fn location_of(c: &Call<'_>) -> Option<Arc<Location>> {
+    c.try_ctx()?.location()
 }
 
 /// Who may use a socket: the request it was made in, or the timer.

@@ -41,6 +41,8 @@ pub struct Tcp {
     pub seat: RefCell<Option<Seat>>,
     pub bind: RefCell<Option<Addr>>,
     pub secured: Cell<bool>,
+    /// The client certificate chain and its key for a handshake to come, as DER.
+    pub client_cert: RefCell<Option<(Vec<u8>, Vec<u8>)>>,
 }
 
 /// What a light thread is doing with the socket right now.
@@ -90,6 +92,7 @@ impl Tcp {
             seat: RefCell::default(),
             bind: RefCell::default(),
             secured: Cell::new(false),
+            client_cert: RefCell::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use bstr::ByteSlice;
 use super::failure::Failure;
 use super::link::Link;
 use super::tcp::{Mark, Tcp, complain_closed};
-use super::{own_socket, request_of};
+use super::{location_of, own_socket};
 use crate::base::log::Level;
 use crate::conf::row::{HTTP_LEVELS, Row, at_least, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, inherit};
@@ -18,7 +18,7 @@ use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Raise, Reply};
 use crate::lua::worker;
 use crate::net::stream::Stream;
-use crate::net::tls::{self, ClientSpec, ClientTls, Protocols, Suites, VerifyError};
+use crate::net::tls::{self, ClientSpec, ClientTls, LoadError, Protocols, Suites, VerifyError};
 
 /// `lua_ssl_*` of a location.
 #[derive(Default)]
@@ -112,14 +112,28 @@ impl SslConf {
     }
 }
 
-/// The client side of TLS where this code runs: the location's, or that of the `http` block.
+/// The client side of TLS where this code runs, or where its timer was made.
 pub fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
-    if let Some(r) = request_of(c) {
-        return r.with_location(|location| location.scope.part::<SslConf>().client());
+    match (location_of(c), worker::http()) {
+        (Some(location), _) => location.scope.part::<SslConf>().client(),
+        (None, Some(http)) => http.scope.part::<SslConf>().client(),
+        (None, None) => SslConf::default().client(),
     }
-    match worker::http() {
-        Some(http) => http.scope.part::<SslConf>().client(),
-        None => SslConf::default().client(),
+}
+
+/// `setclientcert(id, chain, key)`: for handshakes to come; without them the one set is taken back.
+pub fn setclientcert(c: &Call<'_>) -> Result<c_int, Raise> {
+    let socket = own_socket(c)?;
+    let pair = c.opt_bytes(2)?.zip(c.opt_bytes(3)?);
+    *socket.client_cert.borrow_mut() = pair.map(|(chain, key)| (chain.to_vec(), key.to_vec()));
+    c.ret(true)
+}
+
+/// The client with the certificate of this very socket.
+fn with_own(tls: Arc<ClientTls>, socket: &Tcp) -> Result<Arc<ClientTls>, LoadError> {
+    match &*socket.client_cert.borrow() {
+        Some((chain, key)) => Ok(Arc::new(tls.with_der(chain, key)?)),
+        None => Ok(tls),
     }
 }
 
@@ -144,6 +158,10 @@ pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
     let tls = match client(c) {
         Ok(tls) => tls,
         Err(reason) => return c.fail(reason),
+    };
+    let tls = match with_own(tls, &socket) {
+        Ok(tls) => tls,
+        Err(reason) => return c.fail(reason.to_string()),
     };
     let ctx = Rc::clone(c.ctx()?);
     c.ask(handshake(ctx, socket, tls, name, verify))
