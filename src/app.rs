@@ -114,6 +114,7 @@ const ROWS: &[&[Row]] = &[
     http::set_misc::ROWS,
     http::try_files::ROWS,
     http::proxy::secure::ROWS,
+    face::nacos::conf::ROWS,
 ];
 
 fn table() -> Table {

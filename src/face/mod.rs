@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod json;
 pub mod key;
+pub mod nacos;
 
 use std::sync::Arc;
 
@@ -15,6 +16,6 @@ use crate::process::Cycle;
 
 /// Opens what the faces of a configuration keep their things in. Each worker thread calls this
 /// before it serves; a failure keeps the configuration from starting.
-pub fn prepare(_cycle: &Arc<Cycle>) -> Result<(), String> {
-    Ok(())
+pub fn prepare(cycle: &Arc<Cycle>) -> Result<(), String> {
+    nacos::start(cycle)
 }

@@ -1,0 +1,24 @@
+//! Nacos' naming service: instances register, beat and are listed, over versions 1 to 3 of its API.
+//!
+//! ```text
+//!  request ─▶ handler ─▶ route ─▶ api (one file a resource) ─▶ naming: the table of the process
+//!                └ params, auth, answer, fault: Nacos' words        ├ probe: persistent ones
+//!                                                                   └ keep: what is durable
+//! ```
+
+pub mod conf;
+
+mod answer;
+mod api;
+mod auth;
+mod call;
+mod fault;
+mod handler;
+mod keep;
+mod naming;
+mod params;
+mod probe;
+mod route;
+mod start;
+
+pub use self::start::start;
