@@ -21,6 +21,7 @@ mod harness;
 mod health_life;
 mod health_table;
 mod health_timelines;
+mod nacos;
 mod process;
 mod sim_health;
 mod sim_shdict;
@@ -47,6 +48,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("http1 fuzz", fuzz_http1::cases),
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),
+    ("nacos", nacos::cases),
     ("blocks", blocks::cases),
 ];
 

@@ -9,7 +9,7 @@ mod docs;
 mod files;
 mod layers;
 mod size;
-mod source;
+pub mod source;
 mod words;
 
 use crate::harness::case::Case;

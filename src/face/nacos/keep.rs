@@ -169,7 +169,8 @@ mod tests {
         let mut instance = Instance::new("10.0.0.1", 80, "C");
         instance.ephemeral = false;
         before.register(&key, instance.clone()).expect("of its kind");
-        let touched = [Touched::Service(key.clone()), Touched::Instance(key.clone(), instance.key())];
+        let touched =
+            [Touched::Service(key.clone()), Touched::Instance(key.clone(), instance.key())];
         let mut txn = Txn::new();
         for what in &touched {
             let (name, value) = record(&before, what);
@@ -177,9 +178,8 @@ mod tests {
         }
         store.commit_blocking(txn).expect("nothing is in the way");
         restore(&store, &after);
-        let read = |table: &Naming| {
-            table.read(&key, |s| (s.ephemeral, s.meta.clone(), s.instances.len()))
-        };
+        let read =
+            |table: &Naming| table.read(&key, |s| (s.ephemeral, s.meta.clone(), s.instances.len()));
         assert_eq!(read(&after), Some((false, Some(ServiceMeta::default()), 1)));
         assert_eq!(read(&after), read(&before));
     }

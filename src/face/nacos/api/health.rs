@@ -8,7 +8,7 @@
 //!
 //! Nacos itself is strict. (1) when the service or its cluster was never configured.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::face::nacos::answer::Answer;
 use crate::face::nacos::call::Call;
@@ -49,15 +49,28 @@ pub fn set(call: &Call<'_>) -> Result<Answer, Fault> {
 
 /// `GET health/checkers`
 pub fn checkers(call: &Call<'_>) -> Result<Answer, Fault> {
-    let types = Checker::types().into_iter();
-    let types = types.map(|(name, checker)| (name, serde_json::to_value(checker)));
-    let map: Map<String, Value> =
-        types.filter_map(|(name, value)| Some((name.to_owned(), value.ok()?))).collect();
-    call.value(&map)
+    call.value(&Types::default())
 }
 
 /// `GET /v1/ns/health/server`
 pub fn server(_: &Call<'_>) -> Result<Answer, Fault> {
     let text = r#"{"msg":"Hello! I am Nacos-Naming and healthy! total services: raft 0"}"#;
     Ok(Answer::json(text.into()))
+}
+
+/// The default of each type, in Nacos' order.
+#[derive(Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Types {
+    tcp: Checker,
+    http: Checker,
+    mysql: Checker,
+    none: Checker,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        let [tcp, http, mysql, none] = Checker::types();
+        Self { tcp, http, mysql, none }
+    }
 }

@@ -100,7 +100,7 @@ fn item(call: &Call<'_>, key: &ServiceKey) -> Option<Value> {
 fn meta(call: &Call<'_>, old: Option<ServiceMeta>) -> Result<ServiceMeta, Fault> {
     let mut meta = old.unwrap_or_default();
     if let Some(threshold) = call.params.number("protectThreshold")? {
-        meta.protect_threshold = threshold;
+        meta.protect_threshold = Some(threshold.clamp(0.0, 1.0));
     }
     if let Some(text) = call.params.text("metadata") {
         meta.metadata = metadata::parse(Some(text))?;
@@ -128,7 +128,7 @@ fn view_v1(service: &Service) -> Value {
         "namespaceId": service.key.namespace,
         "groupName": service.key.group,
         "name": service.key.name,
-        "protectThreshold": meta.map_or(0.0, |meta| meta.protect_threshold),
+        "protectThreshold": meta.and_then(|meta| meta.protect_threshold).unwrap_or(0.0),
         "metadata": meta.map(|meta| meta.metadata.clone()).unwrap_or_default(),
         "selector": selector(meta),
         "clusters": clusters,
@@ -147,7 +147,7 @@ fn view_later(service: &Service, version: Version) -> Value {
         "groupName": service.key.group,
         "clusterMap": clusters,
         "metadata": meta.map(|meta| meta.metadata.clone()).unwrap_or_default(),
-        "protectThreshold": meta.map_or(0.0, |meta| meta.protect_threshold),
+        "protectThreshold": meta.and_then(|meta| meta.protect_threshold).unwrap_or(0.0),
         "selector": selector(meta),
         "ephemeral": service.ephemeral,
     })

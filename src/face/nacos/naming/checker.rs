@@ -48,12 +48,12 @@ impl Checker {
         serde_json::from_value(Value::Object(fields))
     }
 
-    /// The default of each type, by its name, in Nacos' order.
-    pub fn types() -> [(&'static str, Self); 4] {
+    /// The default of each type, in Nacos' order.
+    pub fn types() -> [Self; 4] {
         let empty = String::new;
         let http = Self::Http { path: empty(), headers: empty(), expected: EXPECTED };
         let mysql = Self::Mysql { user: empty(), pwd: empty(), cmd: empty() };
-        [("TCP", Self::Tcp), ("HTTP", http), ("MYSQL", mysql), ("NONE", Self::None)]
+        [Self::Tcp, http, mysql, Self::None]
     }
 
     /// The lines `headers` stands for.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn types_render_as_nacos_shows_them() {
-        let text = |at: usize| serde_json::to_string(&Checker::types()[at].1).expect("plain data");
+        let text = |at: usize| serde_json::to_string(&Checker::types()[at]).expect("plain data");
         assert_eq!(text(0), r#"{"type":"TCP"}"#);
         assert_eq!(text(1), r#"{"type":"HTTP","path":"","headers":"","expectedResponseCode":200}"#);
         assert_eq!(text(3), r#"{"type":"NONE"}"#);

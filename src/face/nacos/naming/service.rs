@@ -35,7 +35,9 @@ pub struct Service {
 /// What somebody said about a service as such.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceMeta {
-    pub protect_threshold: f64,
+    /// Nacos takes 0 for one that nobody set, and so shows the last unhealthy instance of every
+    /// configured service as healthy; here a threshold protects when somebody set it.
+    pub protect_threshold: Option<f64>,
     pub metadata: Metadata,
     /// As it was sent; only its presence is shown.
     pub selector: Option<String>,
@@ -91,11 +93,6 @@ impl Service {
         }
     }
 
-    /// The cluster's settings, made when first used.
-    pub fn cluster_mut(&mut self, name: &str) -> &mut Cluster {
-        self.clusters.entry(name.to_owned()).or_default()
-    }
-
     /// Chooses what a list shows: enabled instances of the clusters, and all of them as healthy
     /// when no more than the protected share is.
     pub fn select(&self, clusters: &str, healthy_only: bool) -> Selection<'_> {
@@ -105,7 +102,7 @@ impl Service {
         };
         let all: Vec<&Instance> = self.instances.values().filter(listed).collect();
         let healthy = all.iter().filter(|i| i.healthy).count();
-        let threshold = self.meta.as_ref().map(|meta| meta.protect_threshold.max(0.0));
+        let threshold = self.meta.as_ref().and_then(|meta| meta.protect_threshold);
         let share = healthy as f64 / all.len() as f64;
         if !all.is_empty() && threshold.is_some_and(|threshold| share <= threshold) {
             return Selection { instances: all, protects: true };
@@ -138,14 +135,14 @@ mod tests {
             instance.healthy = *healthy;
             service.instances.insert(instance.key(), instance);
         }
-        service.meta = threshold
-            .map(|protect_threshold| ServiceMeta { protect_threshold, ..ServiceMeta::default() });
+        service.meta = Some(ServiceMeta { protect_threshold: threshold, ..ServiceMeta::default() });
         service
     }
 
     #[test]
-    fn protection_needs_stored_metadata() {
-        let s = service(&[false, false], None);
+    fn protection_needs_a_threshold() {
+        let mut s = service(&[false, false], None);
+        s.meta = Some(ServiceMeta::default());
         let list = s.select("", true);
         assert_eq!((list.instances.len(), list.protects), (0, false));
         let s = service(&[false, false], Some(0.0));

@@ -24,7 +24,7 @@ fn a_silent_instance_is_unhealthy_then_gone() {
     naming.beat(&key(), &instance(1).key()).expect("it is there");
     assert_eq!(health(&naming), [true]);
     naming.sweep(at_ms + 31_000);
-    assert_eq!(health(&naming), []);
+    assert!(health(&naming).is_empty());
     assert!(naming.beat(&key(), &instance(1).key()).is_none());
     naming.sweep(at_ms + 95_000);
     assert_eq!(naming.counts(), (0, 0));

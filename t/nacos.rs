@@ -1,0 +1,18 @@
+//! Nacos' naming API, row by row as its users expect it; rows carry their numbers.
+//!
+//! ```text
+//!   form or query -> conf/examples/nacos.conf on a port of its own -> status, text, JSON
+//! ```
+
+mod bad;
+mod calls;
+mod leases;
+mod scene;
+
+use crate::harness::case::{Case, Check};
+
+pub fn cases() -> Vec<Case> {
+    let tables: [&[(&str, Check)]; 3] = [calls::ROWS, bad::ROWS, leases::ROWS];
+    let rows = tables.into_iter().flatten();
+    rows.map(|(name, run)| Case::check(format!("nacos/{name}"), *run)).collect()
+}
