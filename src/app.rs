@@ -102,6 +102,16 @@ const ROWS: &[&[Row]] = &[
     http::auth_basic::ROWS,
     http::autoindex::ROWS,
     http::mirror::ROWS,
+    http::addition::ROWS,
+    http::gunzip::ROWS,
+    http::gzip_static::ROWS,
+    http::limit_rate::ROWS,
+    http::random_index::ROWS,
+    http::realip::ROWS,
+    http::secure_link::ROWS,
+    http::stub_status::ROWS,
+    http::sub_filter::ROWS,
+    http::userid::ROWS,
     http::referer::ROWS,
     http::auth_request::ROWS,
     http::limits::req::ROWS,
@@ -123,6 +133,7 @@ fn table() -> Table {
 
 /// Participants of the phases, in the order they run within a phase.
 const HANDLERS: &[&[http::Registered]] = &[
+    http::realip::HANDLERS,
     &lua::phases::EARLY_HANDLERS,
     http::rewrite::HANDLERS,
     http::access::HANDLERS,
@@ -134,8 +145,10 @@ const HANDLERS: &[&[http::Registered]] = &[
     http::mirror::HANDLERS,
     &lua::phases::HANDLERS,
     http::headers_more::HANDLERS,
+    http::random_index::HANDLERS,
     http::index::HANDLERS,
     http::autoindex::HANDLERS,
+    http::gzip_static::HANDLERS,
     http::static_files::HANDLERS,
     http::access_log::HANDLERS,
 ];
@@ -148,9 +161,14 @@ const FILTERS: &[&dyn http::Filter] = &[
     &lua::phases::FILTER,
     &http::echo::FILTER,
     &http::add_header::FILTER,
+    &http::userid::FILTER,
+    &http::gunzip::FILTER,
+    &http::addition::FILTER,
+    &http::sub_filter::FILTER,
     &http::charset::FILTER,
     &http::gzip::FILTER,
     &http::ranges::HEADER,
+    &http::limit_rate::FILTER,
 ];
 
 /// Variables.
@@ -161,6 +179,12 @@ const VARS: &[&[http::vars::VarRow]] = &[
     http::proxy::vars::VARS,
     http::gzip::VARS,
     http::referer::VARS,
+    http::limit_rate::VARS,
+    http::proxy_protocol::VARS,
+    http::realip::VARS,
+    http::secure_link::VARS,
+    http::stub_status::VARS,
+    http::userid::VARS,
     http::limits::req::VARS,
     http::limits::conn::VARS,
 ];

@@ -65,7 +65,7 @@ impl Handler for Access {
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
         let location = r.location();
         let rules = &location.scope.part::<AccessConf>().rules;
-        let ip = r.conn.peer.ip().map(|ip| ip.to_canonical());
+        let ip = r.conn.peer().ip().map(|ip| ip.to_canonical());
         let first = rules.iter().find(|rule| match &rule.who {
             Who::All => true,
             Who::Unix => ip.is_none(),
@@ -100,6 +100,12 @@ fn add(b: &mut Builder<'_>, d: &Directive, deny: bool) -> Result<(), Diag> {
     };
     b.part::<AccessConf>().rules.push(Rule { who, deny });
     Ok(())
+}
+
+impl From<IpAddr> for Network {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, bits: if ip.is_ipv4() { 32 } else { 128 } }
+    }
 }
 
 impl Network {

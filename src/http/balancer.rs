@@ -137,7 +137,7 @@ pub fn seed(r: &Rc<Request>, group: &Group) -> Seed {
     let key = group.scope().and_then(|scope| scope.find::<HashKey>()?.0.as_ref());
     Seed {
         key: key.map_or_else(BString::default, |key| key.eval(r).to_vec().into()),
-        client: r.conn.peer.ip(),
+        client: r.conn.peer().ip(),
     }
 }
 

@@ -129,10 +129,6 @@ pub const ROWS: &[Row] = &[
     flag("rewrite_log", HTTP_LEVELS | IF_LOCATION, |b, d| {
         d.flag_slot(&mut b.part::<CoreLoc>().rewrite_log)
     }),
-    row("limit_rate", HTTP_LEVELS | IF_LOCATION, take(1), |b, d| {
-        let rate = Template::compile(b, d.arg(1))?;
-        d.once(&mut b.part::<CoreLoc>().limit_rate, |_| Ok(rate))
-    }),
     row("resolver_timeout", HTTP_LEVELS, take(1), |b, d| {
         d.msec_slot(&mut b.part::<CoreLoc>().resolver_timeout_ms)
     }),

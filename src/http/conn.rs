@@ -8,7 +8,7 @@
 //! works.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     collections::VecDeque,
     future::poll_fn,
     io,
@@ -27,15 +27,19 @@ use crate::{
     net::{addr::Addr, stream::Stream, tls::Session},
 };
 
-use super::{deadline::Deadline, location::Server};
+use super::{deadline::Deadline, limit_rate::Pace, location::Server, proxy_protocol::Told};
 
 /// A client connection, shared by its requests.
 pub struct Conn {
     /// nginx's connection serial, the `*1` of log lines.
     pub number: u64,
-    pub peer: Addr,
+    /// The client, or whom a trusted proxy speaks for.
+    peer: RefCell<Addr>,
+    /// Who is connected, when `peer` is somebody else.
+    replaced: RefCell<Option<Addr>>,
+    pub proxy_protocol: OnceCell<Told>,
     pub local: Addr,
-    /// What `$remote_addr` says; the real-IP and PROXY protocol features may replace it.
+    /// What `$remote_addr` says.
     pub remote_text: RefCell<Bytes>,
     stream: RefCell<Stream>,
     read: RefCell<BytesMut>,
@@ -64,6 +68,8 @@ pub struct Conn {
     pub tls_server: OnceCell<Arc<Server>>,
     /// What is known about the TLS connection; read when first asked for.
     pub session: OnceCell<Option<Rc<Session>>>,
+    /// How fast the present response may go (`limit_rate`).
+    pub pace: RefCell<Option<Box<Pace>>>,
 }
 
 /// Bytes on their way out.
@@ -80,7 +86,10 @@ impl Conn {
         Rc::new(Self {
             number,
             tls: stream.is_tls(),
-            peer,
+            peer: RefCell::new(peer),
+            replaced: RefCell::default(),
+            proxy_protocol: OnceCell::new(),
+            pace: RefCell::default(),
             local,
             remote_text: RefCell::new(Bytes::from(remote)),
             stream: RefCell::new(stream),
@@ -102,6 +111,30 @@ impl Conn {
             tls_server: OnceCell::new(),
             session: OnceCell::new(),
         })
+    }
+
+    pub fn peer(&self) -> Ref<'_, Addr> {
+        self.peer.borrow()
+    }
+
+    /// Lets the client be `addr` for the present request.
+    pub fn replace_peer(&self, addr: Addr) {
+        *self.remote_text.borrow_mut() = addr.ip_text().into();
+        let before = self.peer.replace(addr);
+        self.replaced.borrow_mut().get_or_insert(before);
+    }
+
+    pub fn replaced_peer(&self) -> Option<Ref<'_, Addr>> {
+        Ref::filter_map(self.replaced.borrow(), Option::as_ref).ok()
+    }
+
+    /// The request is over: what it said about the client does not count for the next one.
+    pub fn restore_peer(&self) {
+        if let Some(before) = self.replaced.take() {
+            *self.remote_text.borrow_mut() = before.ip_text().into();
+            *self.peer.borrow_mut() = before;
+        }
+        self.pace.take();
     }
 
     /// Runs `f` on the bytes read and not yet consumed.
@@ -192,6 +225,11 @@ impl Conn {
         if self.pumping.get() || self.failed() {
             return;
         }
+        if self.pace.borrow().is_some() {
+            self.pumping.set(true);
+            tokio::task::spawn_local(pump(self.clone()));
+            return;
+        }
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_send(&mut cx) {
             Poll::Ready(_) => self.wake_drained(),
@@ -206,7 +244,12 @@ impl Conn {
     fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = self.stream.borrow_mut();
         let mut buffer = self.write.borrow_mut();
-        while let Some(front) = buffer.front() {
+        let mut pace = self.pace.borrow_mut();
+        while let Some(mut front) = buffer.front() {
+            if let Some(pace) = pace.as_mut() {
+                let room = std::task::ready!(pace.poll_room(cx));
+                front = &front[..front.len().min(room)];
+            }
             match Pin::new(&mut *stream).poll_write(cx, front) {
                 Poll::Ready(Ok(0)) => {
                     self.error.set(Some(io::ErrorKind::WriteZero));
@@ -215,6 +258,9 @@ impl Conn {
                 }
                 Poll::Ready(Ok(n)) => {
                     buffer.advance(n);
+                    if let Some(pace) = pace.as_mut() {
+                        pace.spend(n);
+                    }
                     self.sent.set(self.sent.get() + n as u64);
                 }
                 Poll::Ready(Err(error)) => {
@@ -321,6 +367,8 @@ async fn pump(conn: Rc<Conn>) {
         match tokio::time::timeout(timeout, progress).await {
             Ok(true) => break,
             Ok(false) => {}
+            // Waiting for its turn is not the client's fault.
+            Err(_) if conn.pace.borrow().as_ref().is_some_and(|pace| pace.waits()) => {}
             Err(_) => {
                 conn.send_timed_out.set(true);
                 conn.fail(io::ErrorKind::TimedOut);

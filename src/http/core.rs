@@ -48,7 +48,6 @@ pub struct CoreLoc {
     pub tcp_nodelay: Option<bool>,
     pub uninitialized_variable_warn: Option<bool>,
     pub rewrite_log: Option<bool>,
-    pub limit_rate: Option<Template>,
     pub resolver_timeout_ms: Option<u64>,
 }
 
@@ -100,7 +99,7 @@ impl Part for CoreLoc {
             postpone_output, chunked_transfer_encoding, absolute_redirect,
             server_name_in_redirect, port_in_redirect, msie_padding, log_not_found,
             log_subrequest, etag, if_modified_since, max_ranges, tcp_nodelay,
-            uninitialized_variable_warn, rewrite_log, limit_rate, resolver_timeout_ms);
+            uninitialized_variable_warn, rewrite_log, resolver_timeout_ms);
     }
 }
 

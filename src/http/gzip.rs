@@ -59,10 +59,6 @@ pub const ROWS: &[Row] = &[
     row("gzip_hash", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
     row("postpone_gzipping", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
     flag("gzip_no_buffer", HTTP_LEVELS, |_, d| d.flag(1).map(drop)),
-    row("gzip_static", HTTP_LEVELS, take(1), |_, d| match d.flag(1) {
-        Ok(false) => Ok(()),
-        _ => Err(d.wrong("supports only \"off\" here")),
-    }),
 ];
 
 pub const VARS: &[VarRow] = &[var_live("gzip_ratio", |r, _| r.ext_if_any::<Stream>()?.ratio())];
@@ -171,6 +167,18 @@ impl Filter for Gzip {
         *r.ext::<Stream>().0.borrow_mut() = Some(State { encoder, taken: 0, given: 0 });
         Ok(())
     }
+}
+
+/// Whether the client, and a proxy before it, takes packed answers; nginx's `gzip_ok`.
+pub fn client_accepts(r: &Rc<Request>) -> bool {
+    let location = r.location();
+    let out = r.headers_out.borrow();
+    location.scope.part::<GzipConf>().client_may(r, &out)
+}
+
+/// `gzip_vary`
+pub fn varies(scope: &Scope) -> bool {
+    scope.part::<GzipConf>().vary == Some(true)
 }
 
 impl GzipConf {

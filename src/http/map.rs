@@ -1,4 +1,4 @@
-//! `map`, `geo`, `split_clients`: variables computed from other variables.
+//! `map`, `split_clients`: variables computed from other variables.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,13 +12,12 @@ use crate::conf::row::{HTTP, Row, args, raw_block, take};
 use crate::conf::{Builder, Diag, Directive};
 
 use super::{
-    access::Network, request::Request, route, server_conf::compile_regex, template::Template,
-    vars::VarTable,
+    request::Request, route, server_conf::compile_regex, template::Template, vars::VarTable,
 };
 
 pub const ROWS: &[Row] = &[
     raw_block("map", HTTP, take(2), set_map),
-    raw_block("geo", HTTP, args(1, 2), set_geo),
+    raw_block("geo", HTTP, args(1, 2), super::geo::set_geo),
     raw_block("split_clients", HTTP, take(2), set_split),
 ];
 
@@ -90,7 +89,7 @@ impl Map {
 }
 
 /// The name of a variable to be defined, without its `$`.
-fn variable_name(d: &Directive, index: usize) -> Result<&[u8], Diag> {
+pub fn variable_name(d: &Directive, index: usize) -> Result<&[u8], Diag> {
     let word = d.arg(index);
     let name = word.strip_prefix(b"$").filter(|name| !name.is_empty());
     name.ok_or_else(|| Diag::emerg(format!("invalid variable name \"{word}\"")))
@@ -123,50 +122,6 @@ fn set_map(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     }
     let compute = Arc::new(move |r: &Rc<Request>| Some(map.find(r, &source.eval(r), hostnames)));
     b.main::<VarTable>().define_computed(&name, compute, !volatile);
-    Ok(())
-}
-
-fn set_geo(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let (source, target) = if d.arg_count() == 2 { (Some(1), 2) } else { (None, 1) };
-    let source = match source {
-        Some(index) => Some(Template::compile(b, d.arg(index))?),
-        None => None,
-    };
-    let name = variable_name(d, target)?.to_vec();
-    let mut nets: Vec<(Network, Bytes)> = Vec::new();
-    let mut default = Bytes::new();
-    b.entries(d, |_, entry| {
-        let value = Bytes::copy_from_slice(entry.arg(1));
-        match (entry.name().as_bytes(), entry.arg_count()) {
-            (b"default", 1) => default = value,
-            (b"delete", 1) => {
-                let net = Network::parse(entry.arg(1));
-                nets.retain(|(known, _)| Some(*known) != net.map(Network::masked));
-            }
-            (b"ranges" | b"proxy" | b"proxy_recursive" | b"include", _) => {
-                let word = entry.name();
-                return Err(Diag::emerg(format!("\"{word}\" inside geo is not supported")));
-            }
-            (_, 1) => {
-                let net = Network::parse(entry.name())
-                    .ok_or_else(|| Diag::emerg(format!("invalid network \"{}\"", entry.name())))?;
-                nets.push((net.masked(), value));
-            }
-            _ => return Err(Diag::emerg("invalid number of the geo parameters")),
-        }
-        Ok(())
-    });
-    // The narrowest network wins.
-    nets.sort_by_key(|(net, _)| std::cmp::Reverse(net.bits()));
-    let compute = Arc::new(move |r: &Rc<Request>| {
-        let ip = match &source {
-            Some(source) => source.eval(r).to_str().ok().and_then(|text| text.parse().ok()),
-            None => r.conn.peer.ip(),
-        };
-        let found = ip.and_then(|ip| nets.iter().find(|(net, _)| net.contains(ip)));
-        Some(found.map_or_else(|| default.clone(), |(_, value)| value.clone()))
-    });
-    b.main::<VarTable>().define_computed(&name, compute, true);
     Ok(())
 }
 

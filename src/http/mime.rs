@@ -70,9 +70,12 @@ impl TypeSet {
 
     /// Whether a `Content-Type` is among them, whatever its parameters.
     pub fn has(&self, content_type: Option<&Bytes>) -> bool {
+        if self.any {
+            return true;
+        }
         let Some(kind) = content_type else { return false };
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
-        self.any || self.kinds.iter().any(|known| known.eq_ignore_ascii_case(kind))
+        self.kinds.iter().any(|known| known.eq_ignore_ascii_case(kind))
     }
 }
 

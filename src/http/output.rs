@@ -6,14 +6,19 @@
 //! ```
 //! All of it is synchronous; only `flushed` waits.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use crate::conf::Scope;
 
-use super::{body::BodyError, head, phase::Flow, request::Request};
+use super::{body::BodyError, head, phase::Flow, request::Request, subrequest};
 
 /// A piece of response body on its way through the filters.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,18 @@ pub struct Chunk {
     pub flush: bool,
     /// The end of this request's body.
     pub last: bool,
+    /// A subrequest that speaks behind the data; it begins when the chunk has passed the filters.
+    pub sub: Option<Sub>,
+}
+
+/// A subrequest on its way through the filters.
+#[derive(Clone)]
+pub struct Sub(pub Rc<Request>);
+
+impl std::fmt::Debug for Sub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sub")
+    }
 }
 
 impl Chunk {
@@ -36,6 +53,11 @@ impl Chunk {
 
     pub fn flush() -> Self {
         Self { flush: true, ..Self::default() }
+    }
+
+    /// The place of a subrequest in its parent's output.
+    pub fn sub(sub: Rc<Request>) -> Self {
+        Self { sub: Some(Sub(sub)), ..Self::default() }
     }
 }
 
@@ -81,6 +103,14 @@ pub trait Filter: Send + Sync {
 #[derive(Default)]
 pub struct Postponed {
     queue: VecDeque<Item>,
+    /// Who waits for the queue to be empty.
+    waiter: Option<Waker>,
+}
+
+impl Postponed {
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
 }
 
 enum Item {
@@ -170,7 +200,7 @@ impl Request {
         if self.header_only.get() {
             return self.output(Chunk::last());
         }
-        self.output(Chunk { data: body, flush: false, last: true })
+        self.output(Chunk { data: body, last: true, ..Chunk::default() })
     }
 
     /// Waits until all output is with the kernel.
@@ -189,6 +219,30 @@ impl Request {
         }
     }
 
+    /// Waits until the subrequests that speak in this one's output have ended.
+    pub async fn subrequests_done(&self) {
+        poll_fn(|cx| {
+            let mut postponed = self.postponed.borrow_mut();
+            if postponed.queue.is_empty() || self.conn.failed() {
+                return Poll::Ready(());
+            }
+            postponed.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn wake_postponed(&self) {
+        let mut postponed = self.postponed.borrow_mut();
+        if postponed.queue.is_empty() || self.conn.failed() {
+            let waiter = postponed.waiter.take();
+            drop(postponed);
+            if let Some(waiter) = waiter {
+                waiter.wake();
+            }
+        }
+    }
+
     /// A subrequest's own output is complete: what waited behind it may go.
     pub fn finish_postponed(self: &Rc<Self>) {
         if self.capture.is_some() || !is_active(self) {
@@ -202,6 +256,7 @@ impl Request {
             parent.postponed.borrow_mut().queue.pop_front();
             *parent.conn.active.borrow_mut() = Rc::downgrade(&parent);
             release(&parent);
+            parent.wake_postponed();
             match parent.conn.active.borrow().upgrade() {
                 Some(active) if Rc::ptr_eq(&active, &parent) => speaker = parent.clone(),
                 _ => return,
@@ -211,7 +266,17 @@ impl Request {
 }
 
 /// Output of the active request passes; of the others it waits.
-fn deliver(r: &Rc<Request>, chunk: Chunk) {
+fn deliver(r: &Rc<Request>, mut chunk: Chunk) {
+    if let Some(Sub(sub)) = chunk.sub.take() {
+        let last = std::mem::take(&mut chunk.last);
+        deliver(r, chunk);
+        r.postpone_subrequest(&sub);
+        subrequest::start(sub);
+        if last {
+            deliver(r, Chunk::last());
+        }
+        return;
+    }
     if let Some(capture) = &r.capture {
         capture.body.borrow_mut().extend_from_slice(&chunk.data);
         if chunk.last {
@@ -239,6 +304,7 @@ fn release(r: &Rc<Request>) {
                 let done = sub.clone();
                 r.postponed.borrow_mut().queue.push_front(Item::Sub(sub));
                 release(&done);
+                done.wake_postponed();
                 let ended = done.last_sent.get() && done.postponed.borrow().queue.is_empty();
                 if !ended || !is_active(&done) {
                     return;

@@ -148,7 +148,8 @@ pub async fn run(r: &Rc<Request>, start: Phase) {
         let flow = walk(r, phase).await;
         match finish::conclude(r, flow) {
             Some(next) => phase = next,
-            None => return,
+            None if r.postponed.borrow().is_empty() => return,
+            None => return r.subrequests_done().await,
         }
     }
 }

@@ -36,8 +36,10 @@ use super::{
     conn::Conn,
     finish,
     phase::{self, Phase},
+    proxy_protocol,
     read_head::{self, Head},
     request::Request,
+    stub_status::Counts,
 };
 
 /// Connections of one worker thread under one configuration.
@@ -49,6 +51,7 @@ pub struct Server {
     stop: Notify,
     open: Cell<usize>,
     idle: Notify,
+    counts: Arc<Counts>,
 }
 
 /// Serves on one worker thread until told to stop; then waits for open connections to end.
@@ -82,6 +85,7 @@ impl Server {
             stop: Notify::new(),
             open: Cell::new(0),
             idle: Notify::new(),
+            counts: Counts::registered(),
         })
     }
 
@@ -120,6 +124,7 @@ impl Server {
         clock::update();
         let socket = socket.clone();
         self.open.set(self.open.get() + 1);
+        self.counts.accepted();
         tokio::task::spawn_local(async move {
             let http = self.http.clone();
             if let Ok(local) = stream.local_addr()
@@ -128,6 +133,7 @@ impl Server {
                 self.connection(stream, peer, local, listening).await;
             }
             self.open.set(self.open.get() - 1);
+            self.counts.closed();
             self.idle.notify_waiters();
         });
     }
@@ -136,6 +142,15 @@ impl Server {
         let number = SERIAL.fetch_add(1, Ordering::Relaxed);
         // A unix socket or a closed peer has no such option.
         let _ = stream.socket().set_nodelay(true);
+        let mut stream = stream;
+        let mut told = None;
+        if listening.proxy_protocol {
+            let Some(header) = proxy_protocol::read(&mut stream, listening, number, &peer).await
+            else {
+                return;
+            };
+            told = Some(header);
+        }
         let mut named = None;
         let stream = if listening.ssl {
             match super::tls::accept(stream, listening, number, &peer, &local).await {
@@ -153,9 +168,19 @@ impl Server {
             // Nobody else has the connection yet, so the cell is empty.
             let _ = conn.tls_server.set(server);
         }
+        if let Some(told) = told {
+            // Set once, before anybody reads it.
+            let _ = conn.proxy_protocol.set(told);
+        }
         let mut first = true;
         let mut stop = pin!(self.stop.notified());
-        while self.next_head_arrives(&conn, listening, first, stop.as_mut()).await {
+        loop {
+            self.counts.waits();
+            let arrived = self.next_head_arrives(&conn, listening, first, stop.as_mut()).await;
+            self.counts.waited();
+            if !arrived {
+                break;
+            }
             if !self.request(&conn, listening, first).await {
                 break;
             }
@@ -206,7 +231,9 @@ impl Server {
     async fn request(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
         conn.requests.set(conn.requests.get() + 1);
         conn.action.set("");
+        self.counts.reads();
         let head = read_head::read(conn, &self.http, listening, first).await;
+        self.counts.has_read();
         let (r, early) = match head {
             Head::Request(r) => {
                 let refused = super::tls::refuse(&r, listening);
@@ -225,10 +252,18 @@ impl Server {
                 }
             }
         }
+        if conn.pace.borrow().is_some() {
+            // What is throttled is not over until it is sent, or the client has left.
+            tokio::select! {
+                _ = conn.drained() => {}
+                _ = conn.closed_by_client() => conn.fail(std::io::ErrorKind::ConnectionReset),
+            }
+        }
         finish::log_phase(&r).await;
         let again = self.afterwards(conn, &r).await;
         // Feature contexts may hold the request: sockets a script made of its connection, for one.
         r.clear_ext();
+        conn.restore_peer();
         again
     }
 

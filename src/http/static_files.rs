@@ -84,7 +84,8 @@ fn with_slash(r: &Rc<Request>) -> Vec<u8> {
     target
 }
 
-fn send(r: &Rc<Request>, mut file: File, facts: &Metadata) -> Step<'static> {
+/// Answers with a file that has been opened.
+pub fn send(r: &Rc<Request>, mut file: File, facts: &Metadata) -> Step<'static> {
     if let Err(error) = r.discard_body() {
         return Step::Ready(Flow::Status(error.0));
     }
@@ -100,7 +101,7 @@ fn send(r: &Rc<Request>, mut file: File, facts: &Metadata) -> Step<'static> {
         return Step::wait(async move { send_pieces(&r, file, left).await });
     }
     Step::Ready(match read_piece(r, &mut file, facts.len()) {
-        Ok(data) => match r.output(Chunk { data, flush: false, last: true }) {
+        Ok(data) => match r.output(Chunk { data, last: true, ..Chunk::default() }) {
             Ok(()) => Flow::Done,
             Err(error) => error.flow(),
         },
@@ -131,7 +132,7 @@ async fn send_pieces(r: &Rc<Request>, mut file: File, mut left: u64) -> Flow {
             Err(flow) => return flow,
         };
         left -= data.len() as u64;
-        if let Err(error) = r.output(Chunk { data, flush: false, last: left == 0 }) {
+        if let Err(error) = r.output(Chunk { data, last: left == 0, ..Chunk::default() }) {
             return error.flow();
         }
         if r.conn.unsent() > PIECE_BYTES

@@ -19,6 +19,11 @@ pub fn begin(parent: &Rc<Request>, spec: SubrequestSpec) -> Option<Rc<Request>> 
     Some(sub)
 }
 
+/// Runs a subrequest beside its parent, which waits for it at its own end.
+pub fn start(sub: Rc<Request>) {
+    tokio::task::spawn_local(drive(sub));
+}
+
 /// Runs a subrequest to its end. Boxed, because subrequests make subrequests.
 pub fn drive(sub: Rc<Request>) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {

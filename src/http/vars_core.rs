@@ -30,7 +30,7 @@ pub const VARS: &[VarRow] = &[
     var("server_addr", |r, _| Some(r.conn.local.ip_text().into())),
     var("server_port", |r, _| Some(r.conn.local.port().to_string().into())),
     var_live("remote_addr", |r, _| Some(r.conn.remote_text.borrow().clone())),
-    var_live("remote_port", |r, _| Some(r.conn.peer.port().to_string().into())),
+    var_live("remote_port", |r, _| Some(r.conn.peer().port().to_string().into())),
     var_live("binary_remote_addr", binary_remote_addr),
     var_live("remote_user", remote_user),
     var("connection", |r, _| Some(r.conn.number.to_string().into())),
@@ -88,9 +88,6 @@ pub const VARS: &[VarRow] = &[
     }),
     var_live("time_local", |_, _| Some(date::access_log_time(clock::wall().secs).into())),
     var_live("time_iso8601", |_, _| Some(date::iso8601_time(clock::wall().secs).into())),
-    var_live("limit_rate", |_, _| Some(text("0"))).changeable(|_, _| {}),
-    var_live("proxy_protocol_addr", |_, _| None),
-    var_live("proxy_protocol_port", |_, _| None),
     var_live("tcpinfo_rtt", |_, _| None),
 ];
 
@@ -99,6 +96,12 @@ impl VarRow {
     pub const fn changeable(mut self, write: super::vars::Write) -> Self {
         self.changeable = true;
         self.write = Some(write);
+        self
+    }
+
+    /// Lets `set` and `ngx.var` give it a value that is then read back.
+    pub const fn kept_when_set(mut self) -> Self {
+        self.changeable = true;
         self
     }
 }
@@ -151,7 +154,7 @@ fn host(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
 }
 
 fn binary_remote_addr(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
-    match r.conn.peer.ip() {
+    match r.conn.peer().ip() {
         Some(std::net::IpAddr::V4(ip)) => Some(Bytes::copy_from_slice(&ip.octets())),
         Some(std::net::IpAddr::V6(ip)) => Some(Bytes::copy_from_slice(&ip.octets())),
         None => Some(text("unix:")),

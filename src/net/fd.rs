@@ -156,15 +156,16 @@ pub fn peer_closed(fd: &impl AsRawFd) -> bool {
 
 /// The next byte without taking it or waiting for it; `None` when the peer has closed.
 pub fn peek_byte(fd: &impl AsRawFd) -> io::Result<Option<u8>> {
-    let mut byte = 0u8;
+    let mut byte = [0];
+    peek(fd, &mut byte).map(|count| (count > 0).then_some(byte[0]))
+}
+
+/// Copies what can be read without taking it or waiting for it; 0 when the peer has closed.
+pub fn peek(fd: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    // SAFETY: a one-byte buffer and its size.
-    let got = unsafe { libc::recv(fd.as_raw_fd(), std::ptr::from_mut(&mut byte).cast(), 1, flags) };
-    match got {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Ok(None),
-        _ => Ok(Some(byte)),
-    }
+    // SAFETY: a buffer and its size.
+    let got = unsafe { libc::recv(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), flags) };
+    usize::try_from(got).map_err(|_| io::Error::last_os_error())
 }
 
 fn control_size(count: usize) -> usize {

@@ -115,6 +115,22 @@ impl Socket {
         socket2::SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 
+    /// Copies what can be read, once there is something, and leaves it there; 0 at the end.
+    pub async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.readable().await?;
+            let look = || fd::peek(self, into);
+            let seen = match self {
+                Self::Tcp(s) => s.try_io(Interest::READABLE, look),
+                Self::Unix(s) => s.try_io(Interest::READABLE, look),
+            };
+            match seen {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Waits until something can be read or the peer has closed; takes no bytes.
     pub async fn readable(&self) -> io::Result<()> {
         match self {

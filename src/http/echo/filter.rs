@@ -45,7 +45,7 @@ impl Filter for Around {
         if let Some(last) = chunks.iter_mut().find(|chunk| chunk.last) {
             last.last = false;
             let data = text(r, &commands.after).into();
-            chunks.push(Chunk { data, flush: false, last: true });
+            chunks.push(Chunk { data, last: true, ..Chunk::default() });
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ async fn read(
 /// Hands bytes to the filters and waits when the client takes them too slowly.
 async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End> {
     let r = p.r;
-    match r.output(Chunk { data, flush, last: false }) {
+    match r.output(Chunk { data, flush, ..Chunk::default() }) {
         Ok(()) => {}
         Err(OutputError::Status(status)) => return Err(End::Status(status)),
         Err(_) => return Err(client_lost(p)),

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::{
-    base::{date, log::Level},
-    http::{method::Method, phase::Flow, redirect, request::Request},
+    base::{date, log::Level, units},
+    http::{limit_rate, method::Method, phase::Flow, redirect, request::Request},
     net::http1::{HeaderLine, Known, ResponseHead, response::Body},
     upstream::{ReportKind, Step},
 };
@@ -35,6 +35,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     }
     let head = Rc::new(reply.head.clone());
     r.upstream.borrow_mut().head = Some(head.clone());
+    limit_rate(p, &head);
     if let Some(flow) = intercepted(p, &head).or_else(|| redirected(p, &head)) {
         dismiss(p, reply);
         return flow;
@@ -182,6 +183,11 @@ fn shape(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
             copy(r, conf, head, line);
         }
     }
+    if conf.ignore_headers() & ignore::CHARSET == 0
+        && let Some((_, charset)) = lines(head, "X-Accel-Charset").next()
+    {
+        r.headers_out.borrow_mut().charset = Some(charset);
+    }
 }
 
 /// Takes one line over, unless it is about the connection.
@@ -216,6 +222,16 @@ fn location(r: &Rc<Request>, conf: &Proxy, value: Bytes) -> Bytes {
     let changed = conf.redirects().and_then(|rules| rewrite::value(r, rules, &value));
     r.headers_out.borrow_mut().location_as_is = changed.is_none();
     changed.unwrap_or(value)
+}
+
+/// `X-Accel-Limit-Rate`: how fast the client may have it.
+fn limit_rate(p: &Passage<'_>, head: &ResponseHead) {
+    if p.conf().ignore_headers() & ignore::LIMIT_RATE == 0
+        && let Some((_, word)) = lines(head, "X-Accel-Limit-Rate").next()
+        && let Some(rate) = units::parse_number(&word)
+    {
+        limit_rate::set(p.r, rate);
+    }
 }
 
 /// Whether the body is gathered before it is passed on.

@@ -55,7 +55,7 @@ fn set(c: &Call<'_>) -> Result<c_int, Raise> {
             let last = chunks.iter().any(|chunk| chunk.last);
             chunks.clear();
             if !data.is_empty() || flush || last {
-                chunks.push(Chunk { data: data.into(), flush, last });
+                chunks.push(Chunk { data: data.into(), flush, last, ..Chunk::default() });
             }
         }
         2 => {
