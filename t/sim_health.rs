@@ -8,13 +8,11 @@
 //! * a peer that stays in the list keeps its verdict over a reconciliation.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use moonbeat::health::dialect::Dialect;
 use moonbeat::health::machine::{Machine, RiseFall};
-use moonbeat::health::{
-    CheckSpec, Core, First, Kind, MachineSpec, Outcome, ProbeSpec, Step, Target, TimeoutScope,
-};
-use moonbeat::net::addr::Addr;
+use moonbeat::health::{CheckSpec, Core, First, Kind, MachineSpec, Outcome, Pace, Step, Target};
 
 use crate::harness::case::Case;
 
@@ -58,21 +56,16 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed + 1);
+        let first = [First::AtOnce, First::AfterInterval, First::Spread][rng.below(3)];
         let spec = CheckSpec {
-            upstream: "sim".into(),
-            dialect: Dialect::OpenResty,
-            probe: ProbeSpec::Tcp,
-            port: None,
-            interval_ms: 1 + rng.below(500) as u64,
+            pace: Pace { first, ..Pace::every(1 + rng.below(500) as u64) },
             timeout_ms: 1 + rng.below(300) as u64,
-            timeout_scope: TimeoutScope::EachOperation,
-            first: [First::AtOnce, First::AfterInterval, First::Spread][rng.below(3)],
             concurrency: rng.below(5),
             machine: MachineSpec::RiseFall {
                 rise: 1 + rng.below(3) as u64,
                 fall: 1 + rng.below(4) as u64,
             },
-            shm: None,
+            ..CheckSpec::new(Dialect::OpenResty, "sim")
         };
         let mut next_name = 0;
         let targets = targets(&mut rng, &[], &mut next_name);
@@ -132,7 +125,7 @@ impl World {
     }
 
     fn change_list(&mut self) -> Result<(), String> {
-        let old: Vec<Target> = self.core.watches().iter().map(|w| w.target.clone()).collect();
+        let old: Vec<Arc<Target>> = self.core.watches().iter().map(|w| w.target.clone()).collect();
         let next = targets(&mut self.rng, &old, &mut self.next_name);
         self.core.reconcile(next, |_| true);
         self.remodel();
@@ -215,7 +208,7 @@ impl World {
 }
 
 /// A new list: some of the old peers in another order, and some new ones.
-fn targets(rng: &mut Rng, old: &[Target], next_name: &mut usize) -> Vec<Target> {
+fn targets(rng: &mut Rng, old: &[Arc<Target>], next_name: &mut usize) -> Vec<Target> {
     let mut names: Vec<String> =
         old.iter().filter(|_| rng.below(3) > 0).map(|t| t.name.clone()).collect();
     for _ in 0..rng.below(6) {
@@ -225,12 +218,9 @@ fn targets(rng: &mut Rng, old: &[Target], next_name: &mut usize) -> Vec<Target> 
     }
     let backups = rng.below(names.len() + 1);
     let split = names.len() - backups;
-    let target = |(i, name): (usize, String)| Target {
-        name,
-        server: "s".into(),
-        backup: i >= split,
-        id: if i >= split { i - split } else { i },
-        addr: Addr::Unix("".into()),
+    let target = |(i, name): (usize, String)| {
+        let (backup, id) = (i >= split, if i >= split { i - split } else { i });
+        Target { backup, id, ..Target::new(name, "s", None) }
     };
     names.into_iter().enumerate().map(target).collect()
 }

@@ -24,7 +24,7 @@ use super::dialect::openresty::Voice;
 use super::keep::KeptPeer;
 use super::machine::Transition;
 use super::outcome::Outcome;
-use super::probe::{self, http_req};
+use super::probe::{self, Aim, http_req};
 use super::spec::{CheckSpec, ProbeSpec};
 use super::store::{Mirror, Table};
 use super::target::Target;
@@ -161,7 +161,7 @@ impl Checker {
     }
 
     fn begin(&self) {
-        if let ProbeSpec::Http(http) = &self.spec.probe {
+        if let ProbeSpec::Raw(http) = &self.spec.probe {
             for complaint in http_req::complaints(&http.request) {
                 let name = &self.spec.upstream;
                 self.voice().warn(format_args!("http_req of upstream \"{name}\" {complaint}"));
@@ -182,7 +182,7 @@ impl Checker {
         self.voice().debug(format_args!("run a check cycle"));
         self.follow();
         let Some(mut mirror) = self.mirror.take() else { return };
-        let lock = Duration::from_millis(self.spec.interval_ms.saturating_sub(1).max(1));
+        let lock = Duration::from_millis(self.spec.pace.healthy_ms.saturating_sub(1).max(1));
         let mut core = self.lock();
         for (at, up) in mirror.open(&core, lock, &self.voice()) {
             core.adopt(at, up);
@@ -194,8 +194,12 @@ impl Checker {
 
     fn probe(&self, at: usize) -> Flight {
         let (spec, tls) = (self.spec.clone(), self.setting.tls.clone());
-        let addr = self.lock().watches()[at].target.addr.clone();
-        Box::pin(async move { (at, probe::run(&spec, &addr, tls.as_ref()).await) })
+        let target = self.lock().watches()[at].target.clone();
+        Box::pin(async move {
+            let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
+            let aim = Aim { target: &target, tls, proxy_protocol, other_version: false };
+            (at, probe::aimed(&spec, &aim).await.0)
+        })
     }
 
     fn finish(&mut self, at: usize, outcome: Outcome) {
@@ -271,7 +275,7 @@ impl Checker {
         let peers = peers_of(&snapshot);
         let targets = Target::all(&snapshot, self.spec.port);
         let mut core = self.lock();
-        let before: Vec<Target> = core.watches().iter().map(|w| w.target.clone()).collect();
+        let before: Vec<Arc<Target>> = core.watches().iter().map(|w| w.target.clone()).collect();
         core.reconcile(targets, |i| begins_up(&peers[i], self.bit));
         // A server newly configured `down` has to earn its way up again.
         for (at, peer) in peers.iter().enumerate().filter(|(_, p)| p.is_set_down()) {
@@ -292,7 +296,7 @@ impl Checker {
         }
     }
 
-    fn move_keys(&mut self, before: &[Target]) {
+    fn move_keys(&mut self, before: &[Arc<Target>]) {
         let Some(mut mirror) = self.mirror.take() else { return };
         before.iter().for_each(|target| mirror.forget(target));
         for (peer, watch) in self.peers.iter().zip(self.lock().watches()) {

@@ -11,14 +11,14 @@
 //! dealt into at most n lanes of neighbours; a lane goes one peer after the other, so no peer ever
 //! has two probes in flight.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::machine::{Machine, State, Transition};
+use super::machine::Machine;
 use super::outcome::Outcome;
 use super::schedule::Schedule;
 use super::spec::{CheckSpec, MachineSpec};
 use super::target::Target;
+use super::watch::{Finished, Watch};
 
 /// The check.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Core {
         now_ms: u64,
     ) -> Self {
         let machine = spec.machine.clone();
-        let watch = |(i, t)| Watch::new(t, machine.build(is_up(i)));
+        let watch = |(i, t)| Watch::new(Arc::new(t), machine.build(is_up(i), now_ms));
         let watches = targets.into_iter().enumerate().map(watch).collect();
-        let schedule = Schedule::new(spec.interval_ms, spec.first, spec, now_ms);
+        let schedule = Schedule::new(spec.pace.healthy_ms, spec.pace.first, spec, now_ms);
         Self { machine, concurrency: spec.concurrency, schedule, watches, stage: Stage::Idle }
     }
 
@@ -93,13 +93,13 @@ impl Core {
         &mut self,
         targets: Vec<Target>,
         is_up: impl Fn(usize) -> bool,
-    ) -> Vec<Target> {
+    ) -> Vec<Arc<Target>> {
         let mut old = std::mem::take(&mut self.watches);
         for (i, target) in targets.into_iter().enumerate() {
             let known = old.iter().position(|w| w.target.is_same(&target));
             let watch = match known {
-                Some(at) => Watch { target, busy: false, ..old.swap_remove(at) },
-                None => Watch::new(target, self.machine.build(is_up(i))),
+                Some(at) => Watch { target: Arc::new(target), busy: false, ..old.swap_remove(at) },
+                None => Watch::new(Arc::new(target), self.machine.build(is_up(i), 0)),
             };
             self.watches.push(watch);
         }
@@ -109,7 +109,7 @@ impl Core {
     /// Forgets every count and result and begins a round at once.
     pub fn reset(&mut self, is_up: impl Fn(usize) -> bool, now_ms: u64) {
         for (i, watch) in self.watches.iter_mut().enumerate() {
-            *watch = Watch::new(watch.target.clone(), self.machine.build(is_up(i)));
+            *watch = Watch::new(watch.target.clone(), self.machine.build(is_up(i), now_ms));
         }
         self.schedule.restart(now_ms);
     }
@@ -183,82 +183,6 @@ pub struct Lane {
     pub last: bool,
 }
 
-/// One peer under one check.
-#[derive(Debug)]
-pub struct Watch {
-    pub target: Target,
-    pub machine: Machine,
-    busy: bool,
-    pub results: Result10,
-    pub changes: VecDeque<Change>,
-    pub probes: u64,
-    pub failures: u64,
-}
-
-impl Watch {
-    fn new(target: Target, machine: Machine) -> Self {
-        Self {
-            target,
-            machine,
-            busy: false,
-            results: VecDeque::new(),
-            changes: VecDeque::new(),
-            probes: 0,
-            failures: 0,
-        }
-    }
-
-    pub fn is_down(&self) -> bool {
-        !self.machine.state().is_up()
-    }
-
-    /// A probe of this peer is in flight.
-    pub fn is_busy(&self) -> bool {
-        self.busy
-    }
-
-    fn take(&mut self, outcome: Outcome, now_ms: u64) -> Finished {
-        self.busy = false;
-        self.probes += 1;
-        self.failures += u64::from(!outcome.is_pass());
-        let was_down = self.is_down();
-        let transition = outcome.seen().and_then(|seen| self.machine.observe(seen));
-        if let Some(t) = transition {
-            let change = Change { at_ms: now_ms, from: t.from, to: t.to, why: outcome.line() };
-            push_bounded(&mut self.changes, change);
-        }
-        push_bounded(&mut self.results, (now_ms, outcome.clone()));
-        Finished { outcome, was_down, transition }
-    }
-}
-
-/// The last results of a peer, newest last, each with its time.
-pub type Result10 = VecDeque<(u64, Outcome)>;
-
-/// One line of a peer's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    pub at_ms: u64,
-    pub from: State,
-    pub to: State,
-    pub why: String,
-}
-
-/// What came of an outcome.
-#[derive(Debug)]
-pub struct Finished {
-    pub outcome: Outcome,
-    /// The peer was down before this result.
-    pub was_down: bool,
-    pub transition: Option<Transition>,
-}
-
-impl Finished {
-    pub fn took(&self) -> Duration {
-        self.outcome.took
-    }
-}
-
 #[derive(Debug)]
 enum Stage {
     Idle,
@@ -299,16 +223,6 @@ impl RunningLane {
         }
     }
 }
-
-fn push_bounded<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == KEPT {
-        list.pop_front();
-    }
-    list.push_back(item);
-}
-
-/// How many results and how many transitions are kept of each peer.
-const KEPT: usize = 10;
 
 #[cfg(test)]
 mod tests;

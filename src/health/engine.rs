@@ -8,6 +8,8 @@
 //! Equal specs are one check, however many workers and configurations ask for it. A reload that
 //! asks for the same check finds it running, with its states.
 
+mod boards;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -22,9 +24,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
+pub(super) use self::boards::Holder;
+pub use self::boards::Open;
+use super::check::Identity;
 use super::checker::{Checker, Order, Setting};
 use super::core::Core;
 use super::keep::{Keeper, KeptPeer};
+use super::runner::Runner;
 use super::spec::CheckSpec;
 use super::store::{Mirror, Table};
 use crate::base::errno::Errno;
@@ -102,8 +108,8 @@ impl Engine {
         of.any(|c| c.users.contains(&generation))
     }
 
-    /// All checks with their inner state, for pages.
-    pub fn checks(&self) -> Vec<(Arc<CheckSpec>, Arc<Mutex<Core>>)> {
+    /// All checks that work in rounds, with their inner state.
+    pub fn rounds(&self) -> Vec<(Arc<CheckSpec>, Arc<Mutex<Core>>)> {
         self.register().checks.iter().map(|c| (c.spec.clone(), c.core.clone())).collect()
     }
 
@@ -148,10 +154,11 @@ impl Engine {
     fn save(&self) {
         let register = &mut *self.register();
         let Some(keeper) = &mut register.keeper else { return };
-        let checks = register.checks.iter().map(|c| {
+        let rounds = register.checks.iter().map(|c| {
             let core = c.core.lock().unwrap_or_else(PoisonError::into_inner);
-            (&*c.spec, KeptPeer::all(&core))
+            (c.spec.clone(), KeptPeer::all(&core))
         });
+        let checks = rounds.chain(register.boards.kept());
         if let Err(e) = keeper.save(checks) {
             emit(Level::Warn, format_args!("health states could not be kept {}", Errno(&e)));
         }
@@ -195,6 +202,7 @@ pub fn engine() -> io::Result<Arc<Engine>> {
 #[derive(Default)]
 struct Register {
     checks: Vec<Check>,
+    boards: boards::Boards,
     keeper: Option<Keeper>,
     versions: HashMap<(BString, Option<BString>), Arc<AtomicU64>>,
 }
@@ -209,8 +217,10 @@ impl Register {
 
     /// A bit no other check of the upstream uses.
     fn free_bit(&self, upstream: &BStr) -> CheckBit {
-        let used =
-            |bit: CheckBit| self.checks.iter().any(|c| c.bit == bit && c.spec.upstream == upstream);
+        let used = |bit: CheckBit| {
+            self.checks.iter().any(|c| c.bit == bit && c.spec.upstream == upstream)
+                || self.boards.uses(bit, upstream)
+        };
         let bits = (0..CheckBit::MAX).map(CheckBit::nth);
         bits.into_iter().find(|b| !used(*b)).unwrap_or(CheckBit::nth(CheckBit::MAX))
     }
@@ -243,8 +253,13 @@ enum Task {
         checker: Box<Checker>,
         orders: UnboundedReceiver<Order>,
     },
+    Run {
+        runner: Box<Runner>,
+        stop: oneshot::Receiver<()>,
+    },
     /// End a check, if nobody asks for it soon.
     Reap(u64),
+    ReapBoard(Identity),
 }
 
 /// Saves soon after a verdict, at most once a second.
@@ -267,7 +282,15 @@ async fn serve(engine: Arc<Engine>, mut tasks: UnboundedReceiver<Task>) {
                 Some(Task::Start { checker, orders }) => {
                     running.push(Box::pin(checker.run(orders)));
                 }
+                Some(Task::Run { runner, stop }) => running.push(Box::pin(runner.run(stop))),
                 Some(Task::Reap(id)) => running.push(Box::pin(reap(engine.clone(), id))),
+                Some(Task::ReapBoard(name)) => {
+                    let engine = engine.clone();
+                    running.push(Box::pin(async move {
+                        tokio::time::sleep(RELOAD_GRACE).await;
+                        engine.reap_board(&name);
+                    }));
+                }
                 None => break,
             },
             Some(()) = running.next() => {}

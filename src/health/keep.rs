@@ -12,13 +12,17 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::core::{Core, Watch};
-use super::machine::{Machine, RiseFall};
+use super::board::Board;
+use super::core::Core;
+use super::dialect::Dialect;
+use super::machine::{Limits, Machine, RiseFall, State};
 use super::spec::CheckSpec;
 use super::target::Target;
+use super::watch::Watch;
 
 /// The file and what was found in it.
 pub(super) struct Keeper {
@@ -46,12 +50,12 @@ impl Keeper {
     }
 
     /// Writes the states of all checks into the older slot.
-    pub(super) fn save<'a>(
+    pub(super) fn save(
         &mut self,
-        checks: impl Iterator<Item = (&'a CheckSpec, Vec<KeptPeer>)>,
+        checks: impl Iterator<Item = (Arc<CheckSpec>, Vec<KeptPeer>)>,
     ) -> io::Result<()> {
         let checks: Vec<KeptCheck> =
-            checks.map(|(spec, peers)| KeptCheck { identity: identity(spec), peers }).collect();
+            checks.map(|(spec, peers)| KeptCheck { identity: identity(&spec), peers }).collect();
         let body = serde_json::to_vec(&checks)?;
         self.turn += 1;
         let mut head = self.turn.to_le_bytes().to_vec();
@@ -71,9 +75,20 @@ pub(super) struct KeptPeer {
     down: bool,
     ok: u64,
     nok: u64,
+    /// The four lanes in one number.
+    #[serde(default)]
+    lanes: u32,
+    /// Some results speak against the state.
+    #[serde(default)]
+    wavering: bool,
 }
 
 impl KeptPeer {
+    /// All peers of a check at their own pace; those that showed nothing yet are not worth it.
+    pub(super) fn of_board(board: &Board) -> Vec<Self> {
+        board.seats().filter(|s| s.is_proven()).map(|s| Self::of(&s.watch)).collect()
+    }
+
     /// All peers of a check.
     pub(super) fn all(core: &Core) -> Vec<Self> {
         core.watches().iter().map(Self::of).collect()
@@ -88,7 +103,16 @@ impl KeptPeer {
     pub(super) fn restore(&self, machine: &mut Machine) {
         match machine {
             Machine::RiseFall(m) => *m = RiseFall::restored(m, self.ok, self.nok, self.down),
-            Machine::Counters(m) => m.force(!self.down),
+            Machine::Counters(m) => {
+                let state = match (self.down, self.wavering) {
+                    (false, false) => State::Healthy,
+                    (false, true) => State::MostlyHealthy,
+                    (true, true) => State::MostlyUnhealthy,
+                    (true, false) => State::Unhealthy,
+                };
+                *m = m.restored(Limits::unpack(self.lanes), state);
+            }
+            Machine::Lease(m) => m.set_up(!self.down),
         }
     }
 
@@ -100,6 +124,8 @@ impl KeptPeer {
             down: watch.is_down(),
             ok,
             nok,
+            lanes: watch.machine.lanes().packed(),
+            wavering: watch.machine.is_wavering(),
         }
     }
 }
@@ -112,7 +138,10 @@ struct KeptCheck {
 
 /// The text two equal checks have in common.
 fn identity(spec: &CheckSpec) -> String {
-    format!("{spec:?}")
+    match spec.dialect {
+        Dialect::OpenResty => format!("{spec:?}"),
+        dialect => format!("{} {:?} {:?}", dialect.name(), spec.upstream, spec.name),
+    }
 }
 
 fn read_slot(file: &File, slot: u64) -> Option<(u64, Vec<KeptCheck>)> {
@@ -139,28 +168,15 @@ const SLOT_BYTES: u64 = 1 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::dialect::Dialect;
-    use crate::health::schedule::First;
-    use crate::health::spec::{MachineSpec, ProbeSpec, TimeoutScope};
+    use crate::health::spec::MachineSpec;
 
     fn spec(upstream: &str) -> CheckSpec {
-        CheckSpec {
-            upstream: upstream.into(),
-            dialect: Dialect::OpenResty,
-            probe: ProbeSpec::Tcp,
-            port: None,
-            interval_ms: 100,
-            timeout_ms: 100,
-            timeout_scope: TimeoutScope::EachOperation,
-            first: First::AtOnce,
-            concurrency: 1,
-            machine: MachineSpec::RiseFall { rise: 2, fall: 2 },
-            shm: None,
-        }
+        CheckSpec::new(Dialect::OpenResty, upstream)
     }
 
     fn kept(name: &str, nok: u64) -> KeptPeer {
-        KeptPeer { name: name.into(), server: "s".into(), down: nok > 1, ok: 0, nok }
+        let (name, server) = (name.into(), "s".into());
+        KeptPeer { name, server, down: nok > 1, ok: 0, nok, lanes: 0, wavering: false }
     }
 
     fn file() -> File {
@@ -179,7 +195,7 @@ mod tests {
         assert_eq!(keeper.take(&spec("a")), []);
         for n in 1..=3 {
             let peers = vec![kept("p0", n)];
-            keeper.save([(&spec("a"), peers)].into_iter()).expect("written");
+            keeper.save([(Arc::new(spec("a")), peers)].into_iter()).expect("written");
         }
         let mut next = Keeper::open(file);
         assert_eq!(next.take(&spec("b")), []);
@@ -192,7 +208,7 @@ mod tests {
         let file = file();
         let mut keeper = Keeper::open(file.try_clone().expect("a descriptor"));
         for n in 1..=2 {
-            keeper.save([(&spec("a"), vec![kept("p0", n)])].into_iter()).expect("written");
+            keeper.save([(Arc::new(spec("a")), vec![kept("p0", n)])].into_iter()).expect("written");
         }
         // The second save went into slot 0; its body is torn.
         file.write_all_at(b"torn", HEAD_BYTES + 5).expect("written");
@@ -201,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_machine_goes_on() {
-        let mut machine = MachineSpec::RiseFall { rise: 2, fall: 3 }.build(true);
+        let mut machine = MachineSpec::RiseFall { rise: 2, fall: 3 }.build(true, 0);
         kept("p0", 7).restore(&mut machine);
         assert_eq!((machine.counts(), machine.state().is_up()), ((0, 7), false));
     }

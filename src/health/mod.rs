@@ -1,31 +1,48 @@
 //! Health checks: who is up, why, and since when.
 //!
 //! ```text
-//!  dialect ─words─▶ CheckSpec ─attach─▶ Engine (own thread) ─ one task a check:
-//!
-//!    Core: schedule ─ due ─▶ probe ─ Outcome ─▶ machine ─ Transition ─▶ peer (atomic), log,
-//!      pure, time passed in    the wire            a pure value          shared dict, page
+//!  dialect ─words─▶ CheckSpec ─open─▶ Check (handle) ── Board: seats, machines, policy
+//!                                      engine's thread: Runner ─ probe ─ Outcome ─▶ Board
+//!                                      requests: Group::report ─ passive ─────────▶ Board
+//!                   Board ─▶ Peer (atomic, read by traffic), Event (log, scripts), report, file
 //! ```
 //!
 //! The engine owns timing and thresholds, a probe owns only the wire, a dialect owns only words.
+//! `resty.upstream.healthcheck` works in rounds over all peers (`core`, `checker`); everything
+//! else gives each peer a pace of its own (`board`, `runner`).
 
+pub mod board;
+mod check;
 mod checker;
 mod core;
 pub mod dialect;
 mod engine;
 mod keep;
 pub mod machine;
+pub mod matching;
 mod outcome;
+mod passive;
 pub mod probe;
 pub mod report;
+mod runner;
 mod schedule;
 mod spec;
+mod statuses;
 pub mod store;
 mod target;
+mod watch;
 
-pub use self::core::{Change, Core, Finished, Lane, Result10, Step, Watch};
-pub use self::engine::{Attach, Engine, Lease, engine};
+pub use self::board::{Board, Event, Forced, Now, Override, Report, Reported, What};
+pub use self::check::{Check, Listener, Subscription, Targets};
+pub use self::core::{Core, Lane, Step};
+pub use self::engine::{Attach, Engine, Lease, Open, engine};
 pub use self::outcome::{Kind, Outcome};
 pub use self::schedule::{First, Schedule, phase_ms};
-pub use self::spec::{CheckSpec, HttpProbe, MachineSpec, ProbeSpec, TimeoutScope, TlsSpec};
-pub use self::target::Target;
+pub use self::spec::{
+    AllDown, CheckSpec, Eject, Expect, Fatal, GrpcProbe, HeadOrder, HttpProbe, Initial,
+    MachineSpec, Pace, Pass, PassiveSpec, Policy, ProbeSpec, RawProbe, TcpProbe, TimeoutScope,
+    TlsSpec, Version,
+};
+pub use self::statuses::Statuses;
+pub use self::target::{Key, Target, TargetSpec};
+pub use self::watch::{Change, Finished, Kept, Results, Source, Watch};

@@ -87,10 +87,26 @@ pub enum Kind {
     BadLine,
     /// The status is not among the healthy ones.
     BadStatus,
+    /// The status is in neither list: it says nothing.
+    Ignored,
+    BadHeader,
+    BadBody,
+    /// A gRPC service that does not serve, or a call that failed.
+    BadGrpc,
+    /// The peer's name has no address.
+    Unresolved,
+    /// A response that came, but too late for the passive check.
+    Slow,
+    /// No heartbeat for too long.
+    Silent,
+    /// A heartbeat.
+    Beat,
+    /// The handshake is over, and nothing more was asked.
+    Shaken,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::Connected,
         Self::Passed,
         Self::NoSocket,
@@ -104,6 +120,15 @@ impl Kind {
         Self::ReceiveTimeout,
         Self::BadLine,
         Self::BadStatus,
+        Self::Ignored,
+        Self::BadHeader,
+        Self::BadBody,
+        Self::BadGrpc,
+        Self::Unresolved,
+        Self::Slow,
+        Self::Silent,
+        Self::Beat,
+        Self::Shaken,
     ];
 
     /// The short word of the kind, as HAProxy's statistics have it.
@@ -138,7 +163,7 @@ const fn kind(
 }
 
 /// In the order of [`Kind`].
-const TABLE: [KindRow; 13] = [
+const TABLE: [KindRow; 22] = [
     kind("connected", "L4OK", "connected", Some(Seen::Success)),
     kind("passed", "L7OK", "passed", Some(Seen::Success)),
     kind("no_socket", "SOCKERR", "no socket", None),
@@ -152,6 +177,15 @@ const TABLE: [KindRow; 13] = [
     kind("receive_timeout", "L7TOUT", "response timed out", Some(Seen::Timeout)),
     kind("bad_line", "L7RSP", "bad status line", Some(Seen::HttpFailure)),
     kind("bad_status", "L7STS", "bad status", Some(Seen::HttpFailure)),
+    kind("ignored", "L7STS", "status in no list", None),
+    kind("bad_header", "L7RSP", "headers do not match", Some(Seen::HttpFailure)),
+    kind("bad_body", "L7RSP", "body does not match", Some(Seen::HttpFailure)),
+    kind("bad_grpc", "L7STS", "not serving", Some(Seen::HttpFailure)),
+    kind("unresolved", "DNS", "no address", Some(Seen::TcpFailure)),
+    kind("slow", "L7TOUT", "response too slow", Some(Seen::Timeout)),
+    kind("silent", "LEASE", "no heartbeat", Some(Seen::Timeout)),
+    kind("beat", "BEAT", "heartbeat", Some(Seen::Success)),
+    kind("shaken", "L6OK", "handshake done", Some(Seen::Success)),
 ];
 
 /// How much of an error or a line is kept.

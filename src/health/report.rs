@@ -11,8 +11,10 @@ use std::sync::PoisonError;
 use bstr::{BStr, BString};
 use serde::Serialize;
 
-use super::core::Watch;
+use super::board::{Board, Seat};
 use super::engine::Engine;
+use super::spec::{CheckSpec, Initial};
+use super::watch::Watch;
 use crate::upstream::{Groups, PeerSet, Snapshot};
 
 /// The text page of `resty.upstream.healthcheck`.
@@ -72,51 +74,85 @@ pub fn json_status_page(groups: &Groups, engine: Option<&Engine>) -> String {
 /// Everything the engine knows of every check.
 pub fn model(engine: &Engine) -> Vec<CheckReport> {
     let mut reports: Vec<_> = engine
-        .checks()
+        .rounds()
         .into_iter()
         .map(|(spec, core)| {
             let core = core.lock().unwrap_or_else(PoisonError::into_inner);
-            CheckReport {
-                upstream: spec.upstream.to_string(),
-                interval_ms: spec.interval_ms,
-                peers: core.watches().iter().map(peer_report).collect(),
-            }
+            CheckReport::new(&spec, core.watches().iter().map(of_watch).collect())
         })
         .collect();
-    reports.sort_by(|a, b| a.upstream.cmp(&b.upstream));
+    reports.extend(engine.views());
+    reports.sort_by(|a, b| (&a.upstream, &a.name).cmp(&(&b.upstream, &b.name)));
     reports
 }
 
 /// One check.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
     pub upstream: String,
+    pub name: String,
+    pub dialect: &'static str,
+    pub probe: &'static str,
     pub interval_ms: u64,
+    /// Verdicts are being ignored: too few peers are up.
+    pub panic: bool,
     pub peers: Vec<PeerReport>,
 }
 
+impl CheckReport {
+    fn new(spec: &CheckSpec, peers: Vec<PeerReport>) -> Self {
+        Self {
+            upstream: spec.upstream.to_string(),
+            name: spec.name.to_string(),
+            dialect: spec.dialect.name(),
+            probe: spec.probe.name(),
+            interval_ms: spec.pace.healthy_ms,
+            panic: false,
+            peers,
+        }
+    }
+}
+
 /// One peer under one check.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PeerReport {
     pub name: String,
     pub server: String,
     pub backup: bool,
+    pub weight: u32,
     pub state: &'static str,
+    /// What traffic is told by this check.
+    pub up: bool,
     /// False before the first result.
     pub probed: bool,
     pub probes: u64,
     pub failures: u64,
     pub ok: u64,
     pub nok: u64,
+    /// Success, http failure, tcp failure, timeout.
+    pub lanes: [u8; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced: Option<ForcedReport>,
     /// Newest last.
     pub results: Vec<ResultReport>,
     pub changes: Vec<ChangeReport>,
 }
 
-/// One probe.
-#[derive(Debug, Serialize)]
+/// What an operator asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForcedReport {
+    pub state: &'static str,
+    pub author: String,
+    pub reason: String,
+    /// Monotonic.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// One probe, request or heartbeat.
+#[derive(Clone, Debug, Serialize)]
 pub struct ResultReport {
     pub at_ms: u64,
+    pub source: &'static str,
     pub kind: &'static str,
     pub word: &'static str,
     pub status: Option<u64>,
@@ -125,7 +161,7 @@ pub struct ResultReport {
 }
 
 /// One transition.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ChangeReport {
     pub at_ms: u64,
     pub from: &'static str,
@@ -133,15 +169,38 @@ pub struct ChangeReport {
     pub why: String,
 }
 
-fn peer_report(watch: &Watch) -> PeerReport {
+/// Everything a board knows.
+pub(super) fn of_board(board: &Board) -> CheckReport {
+    let initial = board.spec().policy.initial;
+    let peers = board.seats().map(|seat| of_seat(seat, initial)).collect();
+    CheckReport { panic: board.is_panicking(), ..CheckReport::new(board.spec(), peers) }
+}
+
+/// Everything a board knows of one peer.
+pub(super) fn of_seat(seat: &Seat, initial: Initial) -> PeerReport {
+    let forced = seat.forced().map(|o| ForcedReport {
+        state: o.state.name(),
+        author: o.author.to_string(),
+        reason: o.reason.to_string(),
+        expires_at_ms: o.expires_at_ms,
+    });
+    let (up, state) = (!seat.is_held(), seat.state_name(initial));
+    PeerReport { up, state, forced, ..of_watch(&seat.watch) }
+}
+
+fn of_watch(watch: &Watch) -> PeerReport {
     let (ok, nok) = watch.machine.counts();
-    let results = watch.results.iter().map(|(at_ms, o)| ResultReport {
-        at_ms: *at_ms,
-        kind: o.kind.name(),
-        word: o.kind.word(),
-        status: o.status,
-        text: o.detail.to_string(),
-        took_ms: o.took.as_secs_f64() * 1000.0,
+    let results = watch.results.iter().map(|kept| {
+        let outcome = kept.outcome();
+        ResultReport {
+            at_ms: kept.at_ms,
+            source: kept.source.name(),
+            kind: outcome.kind.name(),
+            word: outcome.kind.word(),
+            status: outcome.status,
+            text: outcome.detail.to_string(),
+            took_ms: outcome.took.as_secs_f64() * 1000.0,
+        }
     });
     let changes = watch.changes.iter().map(|c| ChangeReport {
         at_ms: c.at_ms,
@@ -153,12 +212,16 @@ fn peer_report(watch: &Watch) -> PeerReport {
         name: watch.target.name.clone(),
         server: watch.target.server.to_string(),
         backup: watch.target.backup,
+        weight: watch.target.weight,
         state: watch.machine.state().name(),
-        probed: watch.probes > 0,
+        up: !watch.is_down(),
+        probed: !watch.results.is_empty(),
         probes: watch.probes,
         failures: watch.failures,
         ok,
         nok,
+        lanes: watch.machine.lanes().packed().to_le_bytes(),
+        forced: None,
         results: results.collect(),
         changes: changes.collect(),
     }

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use bstr::{BString, ByteSlice};
 
-use super::core::{Core, Watch};
+use super::core::Core;
 use super::dialect::openresty::{self as words, Voice};
+use super::watch::Watch;
 use crate::shdict::{Dict, Incr, Item, Store, Value};
 
 /// What the mirror needs from a shared dictionary.

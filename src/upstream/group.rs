@@ -15,7 +15,7 @@ use bstr::{BStr, BString};
 use super::keepalive::KeepaliveConf;
 use super::peer::{Peer, PeerConf};
 use super::pick::{Algo, Points, Seed, Tries};
-use super::report::{Report, Subscribers};
+use super::report::{Report, Subscribers, Watchers};
 use crate::conf::Scope;
 use crate::net::addr::Addr;
 
@@ -26,6 +26,7 @@ pub struct Group {
     body: OnceLock<Body>,
     set: ArcSwap<Snapshot>,
     reports: Subscribers,
+    watchers: Watchers,
 }
 
 impl Group {
@@ -37,6 +38,7 @@ impl Group {
             body: OnceLock::new(),
             set: ArcSwap::default(),
             reports: Subscribers::default(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -123,6 +125,16 @@ impl Group {
     pub fn replace(&self, servers: &[Server]) {
         let next = Snapshot::build(servers).adopt(&self.snapshot(), true);
         self.set.store(Arc::new(next));
+        self.watchers.tell();
+    }
+
+    /// Calls `f` after each change of the list, until the number it gives is taken back.
+    pub fn watch(&self, f: Box<dyn Fn() + Send + Sync>) -> u64 {
+        self.watchers.add(f)
+    }
+
+    pub fn unwatch(&self, id: u64) {
+        self.watchers.remove(id);
     }
 
     /// Tells the subscribers what happened to a request.
@@ -130,9 +142,13 @@ impl Group {
         self.reports.tell(report);
     }
 
-    /// Calls `f` with every later report.
-    pub fn subscribe(&self, f: Box<dyn Fn(&Report) + Send + Sync>) {
-        self.reports.add(f);
+    /// Calls `f` with every later report, until the number it gives is unsubscribed.
+    pub fn subscribe(&self, f: Box<dyn Fn(&Report) + Send + Sync>) -> u64 {
+        self.reports.add(f)
+    }
+
+    pub fn unsubscribe(&self, id: u64) {
+        self.reports.remove(id);
     }
 }
 

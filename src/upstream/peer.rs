@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bstr::BString;
 
+use crate::base::clock;
 use crate::net::addr::Addr;
 
 /// One address of a server of a group.
+#[derive(Debug)]
 pub struct Peer {
     pub conf: PeerConf,
     state: Arc<State>,
@@ -75,6 +77,21 @@ impl Peer {
         }
     }
 
+    /// Records the verdict of a check that leaves a configured `down` alone. A peer that comes back
+    /// may get its share little by little.
+    pub fn shade(&self, check: CheckBit, down: bool, slow_start_ms: u64) {
+        if down {
+            self.state.down.fetch_or(check.0, Relaxed);
+            return;
+        }
+        let before = self.state.down.fetch_and(!check.0, Relaxed);
+        self.state.fails.store(0, Relaxed);
+        if slow_start_ms > 0 && before & check.0 != 0 {
+            self.state.recovered_ms.store(clock::fresh_mono_ms(), Relaxed);
+            self.state.slow_start_ms.store(slow_start_ms, Relaxed);
+        }
+    }
+
     /// Forgets what a check said; other reasons to be down stay.
     pub fn forget(&self, check: CheckBit) {
         self.state.down.fetch_and(!check.0, Relaxed);
@@ -88,6 +105,11 @@ impl Peer {
     /// True when the configuration or a script says down, whatever checks say.
     pub fn is_set_down(&self) -> bool {
         self.state.down.load(Relaxed) & FLAG != 0
+    }
+
+    /// Tells peers apart by their state, which outlives reloads; unique while the peer lives.
+    pub fn state_id(&self) -> usize {
+        Arc::as_ptr(&self.state) as usize
     }
 
     /// True when both stand on one state: the same peer before and after a reload.
@@ -221,7 +243,7 @@ impl CheckBit {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     down: AtomicU64,
     conns: AtomicU32,
@@ -230,6 +252,9 @@ struct State {
     checked: AtomicI64,
     effective_weight: AtomicI64,
     current_weight: AtomicI64,
+    /// When a check let the peer back in, and how long it takes to its full share; 0 at once.
+    recovered_ms: AtomicU64,
+    slow_start_ms: AtomicU64,
 }
 
 /// Configured `down`, or set by a script.

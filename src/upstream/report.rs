@@ -4,7 +4,7 @@
 //!  http proxy ──Group::report(Report)──▶ subscribers: passive health checks
 //! ```
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -47,22 +47,55 @@ pub enum Step {
 #[derive(Default)]
 pub(super) struct Subscribers {
     any: AtomicBool,
-    list: RwLock<Vec<Subscriber>>,
+    list: RwLock<Vec<(u64, Subscriber)>>,
+    last_id: AtomicU64,
 }
 
 impl Subscribers {
-    pub(super) fn add(&self, f: Subscriber) {
-        self.list.write().unwrap_or_else(PoisonError::into_inner).push(f);
+    pub(super) fn add(&self, f: Subscriber) -> u64 {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.list.write().unwrap_or_else(PoisonError::into_inner).push((id, f));
         self.any.store(true, Ordering::Release);
+        id
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|(known, _)| *known != id);
+        self.any.store(!list.is_empty(), Ordering::Release);
     }
 
     pub(super) fn tell(&self, report: &Report) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
-        for f in self.list.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (_, f) in self.list.read().unwrap_or_else(PoisonError::into_inner).iter() {
             f(report);
         }
+    }
+}
+
+/// Those who follow a group's list.
+#[derive(Default)]
+pub(super) struct Watchers {
+    list: RwLock<Vec<(u64, Box<dyn Fn() + Send + Sync>)>>,
+    last_id: AtomicU64,
+}
+
+impl Watchers {
+    pub(super) fn add(&self, f: Box<dyn Fn() + Send + Sync>) -> u64 {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.list.write().unwrap_or_else(PoisonError::into_inner).push((id, f));
+        id
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|(known, _)| *known != id);
+    }
+
+    pub(super) fn tell(&self) {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|(_, f)| f());
     }
 }
 

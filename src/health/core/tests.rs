@@ -4,32 +4,21 @@ use super::*;
 use crate::health::dialect::Dialect;
 use crate::health::outcome::Kind;
 use crate::health::schedule::First;
-use crate::health::spec::{ProbeSpec, TimeoutScope};
-use crate::net::addr::Addr;
+use crate::health::spec::Pace;
 
 fn spec(concurrency: usize) -> CheckSpec {
     CheckSpec {
-        upstream: "foo".into(),
-        dialect: Dialect::OpenResty,
-        probe: ProbeSpec::Tcp,
-        port: None,
-        interval_ms: 100,
-        timeout_ms: 100,
-        timeout_scope: TimeoutScope::EachOperation,
-        first: First::AtOnce,
+        pace: Pace { first: First::AtOnce, ..Pace::every(100) },
         concurrency,
         machine: MachineSpec::RiseFall { rise: 2, fall: 2 },
-        shm: None,
+        ..CheckSpec::new(Dialect::OpenResty, "foo")
     }
 }
 
 fn targets(primary: usize, backup: usize) -> Vec<Target> {
-    let one = |backup: bool, id: usize| Target {
-        name: format!("{}{id}", if backup { 'b' } else { 'p' }),
-        server: "s".into(),
-        backup,
-        id,
-        addr: Addr::Unix("".into()),
+    let one = |backup: bool, id: usize| {
+        let name = format!("{}{id}", if backup { 'b' } else { 'p' });
+        Target { backup, id, ..Target::new(name, "s", None) }
     };
     (0..primary).map(|i| one(false, i)).chain((0..backup).map(|i| one(true, i))).collect()
 }

@@ -14,10 +14,11 @@ use std::fmt;
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::base::log::{Chain, Level};
-use crate::health::core::{Finished, Lane};
+use crate::health::core::Lane;
 use crate::health::machine::State;
 use crate::health::outcome::Kind;
 use crate::health::target::Target;
+use crate::health::watch::Finished;
 
 /// Writes the lines of one check.
 pub struct Voice<'a> {

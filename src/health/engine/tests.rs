@@ -12,7 +12,7 @@ use crate::base::log::{Level, Sink};
 use crate::health::dialect::Dialect;
 use crate::health::report;
 use crate::health::schedule::First;
-use crate::health::spec::{HttpProbe, MachineSpec, ProbeSpec, TimeoutScope};
+use crate::health::spec::{MachineSpec, Pace, ProbeSpec, RawProbe, TimeoutScope};
 use crate::net::addr::Addr;
 use crate::shdict::Dict;
 use crate::upstream::{Body, Server};
@@ -68,19 +68,16 @@ struct Scene {
 impl Scene {
     fn new(name: &'static str) -> Self {
         let request = "GET /status HTTP/1.0\r\n\r\n".into();
-        let http = HttpProbe { request, valid_statuses: Some(vec![200]), tls: None };
+        let http = RawProbe { request, valid_statuses: Some(vec![200]), tls: None };
         let spec = CheckSpec {
-            upstream: name.into(),
-            dialect: Dialect::OpenResty,
-            probe: ProbeSpec::Http(http),
-            port: None,
-            interval_ms: 20,
+            probe: ProbeSpec::Raw(http),
+            pace: Pace { first: First::AtOnce, ..Pace::every(20) },
             timeout_ms: 500,
             timeout_scope: TimeoutScope::EachOperation,
-            first: First::AtOnce,
             concurrency: 1,
             machine: MachineSpec::RiseFall { rise: 2, fall: 3 },
             shm: Some("test".into()),
+            ..CheckSpec::new(Dialect::OpenResty, name)
         };
         Self { name, dict: Dict::new(b"test", 1 << 20), log: Arc::default(), spec }
     }
@@ -198,7 +195,7 @@ fn the_last_lease_ends_the_check_and_lifts_its_verdicts() {
     let engine = Engine::running().expect("it runs");
     assert!(engine.has_checker("leases".into(), 1) && !engine.has_checker("leases".into(), 2));
     soon("down", || is_down(&group, 0));
-    assert_eq!(engine.checks().iter().filter(|(s, _)| s.upstream == "leases").count(), 1);
+    assert_eq!(engine.rounds().iter().filter(|(s, _)| s.upstream == "leases").count(), 1);
     let [one, two] = leases;
     drop(one);
     assert!(engine.has_checker("leases".into(), 1));
@@ -303,7 +300,7 @@ fn a_request_no_server_understands_is_named_once() {
     let group = scene.group(&["127.0.0.1:1"]);
     let mut spec = scene.spec.clone();
     let request = "GET / HTTP/1.1\r\n".into();
-    spec.probe = ProbeSpec::Http(HttpProbe { request, valid_statuses: None, tls: None });
+    spec.probe = ProbeSpec::Raw(RawProbe { request, valid_statuses: None, tls: None });
     let _lease = scene.attach_spec(spec, &group, 1);
     soon("two rounds", || scene.lines("run a check cycle").len() > 2);
     assert_eq!(

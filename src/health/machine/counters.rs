@@ -11,7 +11,7 @@
 //! A failure clears the success lane, a success clears the three failure lanes, failures do not
 //! clear each other. A limit of 0 switches its lane off: the report changes nothing.
 
-use super::{Seen, State, Transition};
+use super::{Counted, Seen, State, Transition};
 
 /// The lanes of one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +27,21 @@ impl Counters {
         Self { limits, lanes: Limits::default(), state }
     }
 
-    /// Counts one report against the limits given at the start.
-    pub fn observe(&mut self, seen: Seen) -> Option<Transition> {
-        self.observe_with(self.limits, seen)
+    /// The same lanes and state under other limits.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
-    /// Counts one report against other limits: active and passive checks share the lanes.
-    pub fn observe_with(&mut self, limits: Limits, seen: Seen) -> Option<Transition> {
-        let limit = limits.of(seen);
+    /// Counts one report against the limits given at the start.
+    pub fn observe(&mut self, seen: Seen) -> Option<Transition> {
+        self.count(None, seen)?.transition
+    }
+
+    /// Counts one report, perhaps against other limits: active and passive checks share the lanes.
+    pub fn count(&mut self, limits: Option<Limits>, seen: Seen) -> Option<Counted> {
         let success = seen == Seen::Success;
         let settled = if success { State::Healthy } else { State::Unhealthy };
+        let limit = limits.unwrap_or(self.limits).of(seen);
         if limit == 0 || self.state == settled {
             return None;
         }
@@ -50,13 +55,15 @@ impl Counters {
         }
         let from = self.state;
         self.state = match from {
-            _ if count >= limit => settled,
+            _ if count >= limit || seen == Seen::Fatal => settled,
             State::Healthy => State::MostlyHealthy,
             State::Unhealthy => State::MostlyUnhealthy,
             wavering => wavering,
         };
+        let (count, limit) = (u64::from(count), u64::from(limit));
         let changed = from != self.state;
-        changed.then(|| Transition { from, to: self.state, count: u64::from(count) })
+        let transition = changed.then(|| Transition { from, to: self.state, count });
+        Some(Counted { count, limit, transition })
     }
 
     /// Sets the state and forgets all counts, as `set_target_status` does.
@@ -76,10 +83,18 @@ impl Counters {
         (u64::from(l.successes), u64::from(worst))
     }
 
+    pub fn lanes(&self) -> Limits {
+        self.lanes
+    }
+
+    /// Goes on with lanes and a state from elsewhere.
+    pub fn restored(&self, lanes: Limits, state: State) -> Self {
+        Self { limits: self.limits, lanes, state }
+    }
+
     /// The lanes in one number, as the shared dictionary holds them: successes lowest.
     pub fn packed(&self) -> u32 {
-        let l = &self.lanes;
-        u32::from_le_bytes([l.successes, l.http_failures, l.tcp_failures, l.timeouts])
+        self.lanes.packed()
     }
 }
 
@@ -93,6 +108,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// All four in one number, successes lowest.
+    pub fn packed(self) -> u32 {
+        u32::from_le_bytes([self.successes, self.http_failures, self.tcp_failures, self.timeouts])
+    }
+
+    pub fn unpack(packed: u32) -> Self {
+        let [successes, http_failures, tcp_failures, timeouts] = packed.to_le_bytes();
+        Self { successes, http_failures, tcp_failures, timeouts }
+    }
+
     fn of(mut self, seen: Seen) -> u8 {
         *self.lane(seen)
     }
@@ -100,7 +125,7 @@ impl Limits {
     fn lane(&mut self, seen: Seen) -> &mut u8 {
         match seen {
             Seen::Success => &mut self.successes,
-            Seen::HttpFailure => &mut self.http_failures,
+            Seen::HttpFailure | Seen::Fatal => &mut self.http_failures,
             Seen::TcpFailure => &mut self.tcp_failures,
             Seen::Timeout => &mut self.timeouts,
         }
@@ -144,8 +169,9 @@ mod tests {
         let passive = Limits { http_failures: 2, ..LIMITS };
         let mut m = Counters::new(LIMITS, true);
         m.observe(Seen::HttpFailure);
-        let t = m.observe_with(passive, Seen::HttpFailure).expect("two are enough here");
-        assert_eq!((t.to, t.count), (State::Unhealthy, 2));
+        let counted = m.count(Some(passive), Seen::HttpFailure).expect("two are enough here");
+        let turn = counted.transition.map(|t| (t.to, t.count));
+        assert_eq!((turn, counted.limit), (Some((State::Unhealthy, 2)), 2));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! The counters run on after a transition and are never capped: a peer that has answered a hundred
 //! times has `ok` = 100. Scripts read them from the shared dictionary.
 
-use super::{State, Transition};
+use super::{Counted, State, Transition};
 
 /// The two counters of one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl RiseFall {
 
     /// Counts one result.
     pub fn observe(&mut self, pass: bool) -> Option<Transition> {
+        self.count(pass).transition
+    }
+
+    /// Counts one result, and tells the count.
+    pub fn count(&mut self, pass: bool) -> Counted {
         let (count, other) =
             if pass { (&mut self.ok, &mut self.nok) } else { (&mut self.nok, &mut self.ok) };
         *count = count.saturating_add(1);
@@ -39,13 +44,24 @@ impl RiseFall {
             *other = 0;
         }
         let count = *count;
-        let threshold = if pass { self.rise } else { self.fall };
-        if self.down != pass || count < threshold {
-            return None;
+        let limit = if pass { self.rise } else { self.fall };
+        if self.down != pass || count < limit {
+            return Counted { count, limit, transition: None };
         }
-        let from = self.state();
-        self.down = !pass;
-        Some(Transition { from, to: self.state(), count })
+        Counted { count, limit, transition: self.turn(!pass, count) }
+    }
+
+    /// Counts a failure after which no second one is needed.
+    pub fn fail_for_good(&mut self) -> Counted {
+        let counted = self.count(false);
+        let transition = counted.transition.or_else(|| self.turn(true, counted.count));
+        Counted { transition, ..counted }
+    }
+
+    /// The last results speak against the state.
+    pub fn is_wavering(&self) -> bool {
+        // The first of a series zeroes the other count: a lone one is a series of its own kind.
+        if self.down { self.nok == 0 && self.ok > 0 } else { self.ok == 0 && self.nok > 0 }
     }
 
     pub fn state(&self) -> State {
@@ -54,6 +70,12 @@ impl RiseFall {
 
     pub fn set_down(&mut self, down: bool) {
         self.down = down;
+    }
+
+    fn turn(&mut self, down: bool, count: u64) -> Option<Transition> {
+        let from = self.state();
+        self.down = down;
+        (from != self.state()).then(|| Transition { from, to: self.state(), count })
     }
 
     pub fn ok(&self) -> u64 {

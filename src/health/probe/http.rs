@@ -1,156 +1,143 @@
-//! Sends a request byte for byte and judges the first line of what comes back.
+//! Asks for a page and judges the answer: its status, and as far as wanted its headers and body.
 //!
 //! ```text
-//!  "HTTP/1.1 404 Not Found\r\n" ──▶ status 404 ── among the valid ones? ──▶ Passed | BadStatus
+//!  GET /health HTTP/1.1 ─▶ 505? once more with 1.0 ─▶ status ─▶ lists | match ─▶ Outcome
 //! ```
-//!
-//! Headers and body are never read. Without a list of valid statuses any line is a pass, be it an
-//! SSH banner: that is what the Lua library does.
 
-use bstr::{BString, ByteSlice};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use bstr::{BString, ByteVec};
 
-use super::{Limits, tcp};
+use super::{Aim, Limits, answer, raw, tcp, tls};
 use crate::health::outcome::{Kind, Outcome};
-use crate::health::spec::{HttpProbe, TlsSpec};
-use crate::net::addr::Addr;
-use crate::net::stream::Stream;
-use crate::net::tls::{self, ClientTls};
+use crate::health::passive::kind_of;
+use crate::health::spec::{HeadOrder, HttpProbe, Pass, Version};
 
 pub(super) async fn probe(
     spec: &HttpProbe,
-    addr: &Addr,
-    client: Option<&ClientTls>,
+    aim: &Aim<'_>,
     limits: Limits,
-) -> Outcome {
-    match exchange(spec, addr, client, limits).await {
-        Ok(line) => judge(spec, &line),
-        Err(outcome) => outcome,
+    other_version: &mut bool,
+) -> Result<Outcome, Outcome> {
+    if spec.version != Version::Adaptive {
+        return exchange(spec, aim, limits, spec.version == Version::V10).await;
+    }
+    let first = exchange(spec, aim, limits, *other_version).await?;
+    let refused = match (first.kind, first.status) {
+        (Kind::Passed, _) => false,
+        (_, Some(505)) => true,
+        (_, Some(426)) => *other_version,
+        _ => false,
+    };
+    if !refused {
+        return Ok(first);
+    }
+    match exchange(spec, aim, limits, !*other_version).await {
+        Ok(second) if second.kind == Kind::Passed => {
+            *other_version = !*other_version;
+            Ok(second)
+        }
+        _ => Ok(first),
     }
 }
 
 async fn exchange(
     spec: &HttpProbe,
-    addr: &Addr,
-    client: Option<&ClientTls>,
+    aim: &Aim<'_>,
     limits: Limits,
-) -> Result<BString, Outcome> {
-    let mut stream = tcp::connect(addr, limits).await?;
-    if let Some(tls) = &spec.tls {
-        stream = handshake(stream, tls, client, limits).await?;
+    old: bool,
+) -> Result<Outcome, Outcome> {
+    let host = aim.host(spec.host.as_ref());
+    let mut stream = tcp::open(aim, limits).await?;
+    if let Some(wanted) = &spec.tls {
+        let name = aim.sni(wanted, Some(&host));
+        stream = tls::handshake(stream, wanted.verify, name, aim.tls, limits).await?;
     }
-    let sending = async {
-        stream.write_all(&spec.request).await?;
-        stream.flush().await
-    };
-    limits.run(sending, Kind::SendFailed, Kind::SendTimeout).await?;
-    read_line(&mut stream, limits).await
-}
-
-/// Reads up to the first line feed. Each read has the whole timeout, as in a cosocket; a peer that
-/// sends no line feed at all is cut off at [`LINE_MAX_BYTES`].
-async fn read_line(stream: &mut Stream, limits: Limits) -> Result<BString, Outcome> {
-    let mut line = BString::default();
-    let mut buf = [0; 512];
-    loop {
-        let reading = stream.read(&mut buf);
-        let n = limits.run(reading, Kind::ReceiveFailed, Kind::ReceiveTimeout).await?;
-        if n == 0 {
-            return Err(Outcome::new(Kind::ReceiveFailed).detail("closed"));
+    tcp::send(&mut stream, &request(spec, &host, old), limits).await?;
+    match &spec.pass {
+        Pass::Match(tests) => {
+            answer::judge(&mut stream, tests, spec.method == "HEAD", limits).await
         }
-        let got = &buf[..n];
-        if let Some(at) = got.find_byte(b'\n') {
-            line.extend_from_slice(&got[..at]);
-            // A cosocket's "*l" drops every carriage return of the line.
-            line.retain(|b| *b != b'\r');
-            return Ok(line);
+        Pass::Statuses(_) => {
+            let status = answer::status(&mut stream, limits).await?;
+            Ok(Outcome::new(kind_of(&spec.pass, status)).status(status.into()))
         }
-        line.extend_from_slice(got);
-        if line.len() > LINE_MAX_BYTES {
-            return Err(Outcome::new(Kind::BadLine).detail(&line));
+        // The Lua libraries look at the first line, whatever it says.
+        Pass::AnyLine | Pass::TwoLists { .. } => {
+            let line = raw::read_line(&mut stream, limits).await?;
+            Ok(match raw::status_of(&line).and_then(|s| s.try_into().ok()) {
+                Some(status) => Outcome::new(kind_of(&spec.pass, status)).status(status.into()),
+                None if spec.pass == Pass::AnyLine => Outcome::new(Kind::Passed),
+                None => Outcome::new(Kind::BadLine).detail(&line),
+            })
         }
     }
 }
 
-fn judge(spec: &HttpProbe, line: &BString) -> Outcome {
-    let status = status_of(line);
-    let Some(valid) = &spec.valid_statuses else {
-        let passed = Outcome::new(Kind::Passed);
-        return match status {
-            Some(status) => passed.status(status),
-            None => passed,
-        };
+/// The request, in the order of the dialect.
+fn request(spec: &HttpProbe, host: &[u8], old: bool) -> BString {
+    let mut out = BString::default();
+    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|p| out.push_str(p));
+    let version: &[u8] = if old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
+    put(&[&spec.method, b" ", &spec.path, version]);
+    let connection: &[u8] = match spec.keepalive_requests {
+        0 | 1 => b"Connection: close\r\n",
+        _ => b"Connection: keep-alive\r\n",
     };
-    match status {
-        None => Outcome::new(Kind::BadLine).detail(line),
-        Some(s) if valid.binary_search(&s).is_ok() => Outcome::new(Kind::Passed).status(s),
-        Some(s) => Outcome::new(Kind::BadStatus).status(s),
+    let put_host = |put: &mut dyn FnMut(&[&[u8]])| put(&[b"Host: ", host, b"\r\n"]);
+    if !old {
+        if spec.order == HeadOrder::HostFirst {
+            put_host(&mut put);
+        }
+        put(&[connection]);
     }
-}
-
-/// The number after `HTTP/digits.digits` and white space; nothing is asked of what follows it.
-fn status_of(line: &[u8]) -> Option<u64> {
-    let rest = line.strip_prefix(b"HTTP/")?;
-    let rest = skip(rest, u8::is_ascii_digit)?.strip_prefix(b".")?;
-    let rest = skip(skip(rest, u8::is_ascii_digit)?, u8::is_ascii_whitespace)?;
-    let end = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
-    let digits = rest[..end].to_str().ok().filter(|d| !d.is_empty())?;
-    Some(digits.parse().unwrap_or(u64::MAX))
-}
-
-/// Skips one or more bytes of a kind.
-fn skip(text: &[u8], kind: fn(&u8) -> bool) -> Option<&[u8]> {
-    let n = text.iter().take_while(|b| kind(b)).count();
-    (n > 0).then(|| &text[n..])
-}
-
-/// Shakes hands; the errors are those of a cosocket's `sslhandshake`, with the reason behind.
-async fn handshake(
-    stream: Stream,
-    tls: &TlsSpec,
-    client: Option<&ClientTls>,
-    limits: Limits,
-) -> Result<Stream, Outcome> {
-    let failed = |text: String| Outcome::new(Kind::TlsFailed).detail(text);
-    let (Stream::Plain(socket), Some(client)) = (stream, client) else {
-        return Err(failed("no TLS settings".into()));
-    };
-    let name = tls.sni.as_ref().and_then(|n| n.to_str().ok());
-    let shaking = tls::connect(socket, client, name);
-    let Ok(shaken) = timeout(limits.each, shaking).await else {
-        return Err(Outcome::new(Kind::TlsTimeout).detail("timeout"));
-    };
-    let connected = shaken.map_err(|e| failed(format!("handshake failed: {e}")))?;
-    if tls.verify {
-        connected.verify(name).map_err(|e| match e.is_name() {
-            true => failed("certificate host mismatch".into()),
-            false => failed(e.to_string()),
-        })?;
+    for line in &spec.headers {
+        put(&[line, b"\r\n"]);
     }
-    Ok(connected.stream)
+    if !spec.body.is_empty() {
+        put(&[format!("Content-Length: {}\r\n", spec.body.len()).as_bytes()]);
+    }
+    if old || spec.order == HeadOrder::ConnectionFirst {
+        put_host(&mut put);
+    }
+    put(&[b"\r\n", &spec.body]);
+    out
 }
-
-const LINE_MAX_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn status_lines() {
-        for (line, expected) in [
-            ("HTTP/1.1 200 OK", Some(200)),
-            ("HTTP/1.0  404", Some(404)),
-            ("HTTP/11.12\t5x", Some(5)),
-            ("HTTP/1.1 99999999999999999999", Some(u64::MAX)),
-            ("HTTP/1.1 ", None),
-            ("HTTP/1 200", None),
-            ("http/1.1 200", None),
-            ("SSH-2.0-x", None),
-            ("", None),
-        ] {
-            assert_eq!(status_of(line.as_bytes()), expected, "{line}");
-        }
+    fn bytes_of_kong_and_apisix() {
+        let headers = vec!["User-Agent: curl/7.29.0".into()];
+        let seed = HttpProbe {
+            path: "/status".into(),
+            headers,
+            order: HeadOrder::ConnectionFirst,
+            ..HttpProbe::default()
+        };
+        assert_eq!(
+            request(&seed, b"foo.com", false),
+            "GET /status HTTP/1.1\r\nConnection: close\r\nUser-Agent: curl/7.29.0\r\n\
+             Host: foo.com\r\n\r\n"
+        );
+        let kong = HttpProbe { order: HeadOrder::HostFirst, ..seed };
+        assert_eq!(
+            request(&kong, b"foo.com", false),
+            "GET /status HTTP/1.1\r\nHost: foo.com\r\nConnection: close\r\n\
+             User-Agent: curl/7.29.0\r\n\r\n"
+        );
+        assert_eq!(
+            request(&kong, b"foo.com", true),
+            "GET /status HTTP/1.0\r\nUser-Agent: curl/7.29.0\r\nHost: foo.com\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_body_has_its_length() {
+        let post = HttpProbe { method: "POST".into(), body: "ping".into(), ..HttpProbe::default() };
+        assert_eq!(
+            request(&post, b"a", false),
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nping"
+        );
     }
 }

@@ -1,46 +1,110 @@
 //! Probes: what goes over the wire to find out whether a peer is well. Timing is not theirs.
 //!
 //! ```text
-//!  run(spec, addr) ── tcp ──▶ connect
-//!                  └─ http ─▶ connect ▶ [handshake] ▶ send ▶ first line ──▶ Outcome
+//!  run(spec, addr) ── tcp ──▶ connect [▶ send ▶ expect]      tls ──▶ connect ▶ handshake
+//!                  ├─ http ─▶ connect [▶ handshake] ▶ request ▶ status [▶ headers ▶ body]
+//!                  ├─ raw ──▶ the same with a request as written, and its first line only
+//!                  └─ grpc ─▶ h2 ▶ grpc.health.v1.Health/Check              ──▶ Outcome
 //! ```
 
+mod answer;
+mod grpc;
 mod http;
 pub mod http_req;
+mod raw;
 mod tcp;
+mod tls;
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bstr::{BString, ByteSlice};
 use tokio::time::timeout;
 
 use super::outcome::{Kind, Outcome};
-use super::spec::{CheckSpec, ProbeSpec, TimeoutScope};
+use super::spec::{CheckSpec, ProbeSpec, TimeoutScope, TlsSpec};
+use super::target::Target;
 use crate::base::{clock, errno};
 use crate::net::addr::Addr;
 use crate::net::tls::ClientTls;
 
-/// Probes one address as the check says; `tls` holds whom a check over TLS trusts.
-pub async fn run(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>) -> Outcome {
-    let begun_at = clock::instant();
-    let limit = Duration::from_millis(spec.timeout_ms);
-    let mut outcome = match spec.timeout_scope {
-        TimeoutScope::EachOperation => wire(spec, addr, tls, Limits { each: limit }).await,
-        TimeoutScope::WholeProbe => {
-            let probe = wire(spec, addr, tls, Limits { each: limit });
-            let late = Outcome::new(Kind::ReceiveTimeout).detail("timeout");
-            timeout(limit, probe).await.unwrap_or(late)
-        }
-    };
-    outcome.took = clock::instant() - begun_at;
-    outcome
+/// Whom a probe goes to, and with what.
+pub struct Aim<'a> {
+    pub target: &'a Target,
+    /// Whom a check over TLS trusts, and who we say we are.
+    pub tls: Option<&'a ClientTls>,
+    /// Begin the connection with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Begin with the HTTP version that is not the first choice.
+    pub other_version: bool,
 }
 
-async fn wire(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>, limits: Limits) -> Outcome {
-    match &spec.probe {
-        ProbeSpec::Tcp => tcp::probe(addr, limits).await,
-        ProbeSpec::Http(http) => http::probe(http, addr, tls, limits).await,
+impl Aim<'_> {
+    /// The Host of the probe: asked for, or the peer's own, its host name, its address.
+    fn host(&self, asked: Option<&BString>) -> BString {
+        let target = self.target;
+        if let Some(host) = asked.or(target.host.as_ref()) {
+            return host.clone();
+        }
+        let server = without_port(&target.server);
+        match server.is_empty() || server.starts_with(b"unix:") {
+            false => server.into(),
+            true => without_port(target.name.as_bytes()).into(),
+        }
+    }
+
+    /// The server name of the handshake; an address gives none.
+    fn sni<'a>(&'a self, spec: &'a TlsSpec, host: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        let own = self.target.sni.as_ref();
+        let named = spec.sni.as_ref().or(own).map(|n| n.as_slice());
+        let fallback = host.or(self.target.host.as_ref().map(|h| h.as_slice()));
+        named.or_else(|| fallback.map(without_port)).filter(|n| !n.is_empty())
+    }
+}
+
+/// Probes one target as the check says, and tells which HTTP version to begin with next time.
+pub async fn aimed(spec: &CheckSpec, aim: &Aim<'_>) -> (Outcome, bool) {
+    let begun_at = clock::instant();
+    let limits = Limits::of(spec, begun_at);
+    let mut other_version = aim.other_version;
+    let ended = match &spec.probe {
+        ProbeSpec::None => Err(Outcome::new(Kind::NoSocket).detail("nothing to probe")),
+        ProbeSpec::Tcp(tcp) => tcp::probe(tcp, aim, limits).await,
+        ProbeSpec::Tls(tls) => tls::probe(tls, aim, limits).await,
+        ProbeSpec::Raw(raw) => match &aim.target.addr {
+            Some(addr) => Ok(raw::probe(raw, addr, aim.tls, limits).await),
+            None => Err(unresolved(aim.target)),
+        },
+        ProbeSpec::Http(http) => http::probe(http, aim, limits, &mut other_version).await,
+        ProbeSpec::Grpc(grpc) => grpc::probe(grpc, aim, limits).await,
+    };
+    let mut outcome = ended.unwrap_or_else(|failed| failed);
+    outcome.took = clock::instant() - begun_at;
+    (outcome, other_version)
+}
+
+/// Probes one address; `tls` holds whom a check over TLS trusts.
+pub async fn run(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>) -> Outcome {
+    let target = Target::new(addr.to_string(), "", Some(addr.clone()));
+    let aim =
+        Aim { target: &target, tls, proxy_protocol: spec.proxy_protocol, other_version: false };
+    aimed(spec, &aim).await.0
+}
+
+fn unresolved(target: &Target) -> Outcome {
+    Outcome::new(Kind::Unresolved).detail(&target.server)
+}
+
+/// `foo.com` of `foo.com:8080`, `[::1]` of `[::1]:80`.
+fn without_port(name: &[u8]) -> &[u8] {
+    match name.rfind_byte(b':') {
+        Some(at) if name[at + 1..].iter().all(u8::is_ascii_digit) && at + 1 < name.len() => {
+            // The colons of a bare IPv6 address are its own.
+            let bare = name[..at].contains(&b':') && !name.starts_with(b"[");
+            if bare { name } else { &name[..at] }
+        }
+        _ => name,
     }
 }
 
@@ -48,9 +112,28 @@ async fn wire(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>, limits: Li
 #[derive(Clone, Copy)]
 struct Limits {
     each: Duration,
+    /// The end of the whole probe.
+    until: Option<Instant>,
 }
 
 impl Limits {
+    fn of(spec: &CheckSpec, begun_at: Instant) -> Self {
+        let each = Duration::from_millis(spec.timeout_ms);
+        let until = match spec.timeout_scope {
+            TimeoutScope::EachOperation => None,
+            TimeoutScope::WholeProbe => Some(begun_at + each),
+        };
+        Self { each, until }
+    }
+
+    /// What an operation that begins now may take.
+    fn left(&self) -> Duration {
+        match self.until {
+            None => self.each,
+            Some(until) => until.saturating_duration_since(clock::instant()),
+        }
+    }
+
     /// Runs one operation; too late is `on_timeout`, an error `on_error` with its text in
     /// OpenResty's form.
     async fn run<T>(
@@ -59,7 +142,7 @@ impl Limits {
         on_error: Kind,
         on_timeout: Kind,
     ) -> Result<T, Outcome> {
-        match timeout(self.each, operation).await {
+        match timeout(self.left(), operation).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(e)) => Err(Outcome::new(on_error).detail(error_text(&e))),
             Err(_) => Err(Outcome::new(on_timeout).detail("timeout")),

@@ -1,27 +1,113 @@
-//! The plainest probe: a peer that accepts a connection is well.
+//! Connecting, and the probe that is content with it or with a short conversation.
+//!
+//! ```text
+//!  connect [▶ PROXY line] [▶ "PING\r\n"] [◀ "+PONG" within the first 256 KiB]
+//! ```
 
-use super::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Aim, Limits, unresolved};
+use crate::health::matching::BODY_MAX_BYTES;
 use crate::health::outcome::{Kind, Outcome};
+use crate::health::spec::{Expect, TcpProbe};
 use crate::net::addr::Addr;
 use crate::net::dial::{self, Dial, DialError};
 use crate::net::stream::Stream;
 
-pub(super) async fn probe(addr: &Addr, limits: Limits) -> Outcome {
-    match connect(addr, limits).await {
-        Ok(_) => Outcome::new(Kind::Connected),
-        Err(outcome) => outcome,
+pub(super) async fn probe(
+    spec: &TcpProbe,
+    aim: &Aim<'_>,
+    limits: Limits,
+) -> Result<Outcome, Outcome> {
+    let mut stream = open(aim, limits).await?;
+    if !spec.send.is_empty() {
+        send(&mut stream, &spec.send, limits).await?;
     }
+    match &spec.expect {
+        None => Ok(Outcome::new(Kind::Connected)),
+        Some(expect) => listen(&mut stream, expect, limits).await,
+    }
+}
+
+/// Connects to the target and says who is there, if a PROXY protocol header is wanted.
+pub(super) async fn open(aim: &Aim<'_>, limits: Limits) -> Result<Stream, Outcome> {
+    let addr = aim.target.addr.as_ref().ok_or_else(|| unresolved(aim.target))?;
+    let mut stream = connect(addr, limits).await?;
+    if aim.proxy_protocol {
+        let line = proxy_line(&stream);
+        send(&mut stream, line.as_bytes(), limits).await?;
+    }
+    Ok(stream)
+}
+
+pub(super) async fn send(stream: &mut Stream, bytes: &[u8], limits: Limits) -> Result<(), Outcome> {
+    let sending = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    limits.run(sending, Kind::SendFailed, Kind::SendTimeout).await
 }
 
 /// Connects; the text of a failure is a cosocket's.
 pub(super) async fn connect(addr: &Addr, limits: Limits) -> Result<Stream, Outcome> {
-    let how = Dial { timeout: Some(limits.each), ..Dial::default() };
+    let how = Dial { timeout: Some(limits.left()), ..Dial::default() };
     dial::connect(addr, &how).await.map_err(|error| match &error {
         _ if error.is_timeout() => Outcome::new(Kind::ConnectTimeout).detail("timeout"),
         DialError::Socket(e) => Outcome::new(Kind::NoSocket).detail(super::error_text(e)),
+        _ if error.io().is_some_and(is_ours) => {
+            let text = error.io().map(super::error_text).unwrap_or_default();
+            Outcome::new(Kind::NoSocket).detail(text)
+        }
         _ => {
             let text = error.io().map(super::error_text).unwrap_or_default();
             Outcome::new(Kind::ConnectFailed).detail(text)
         }
     })
+}
+
+/// Ports used up: that is no fault of the peer.
+fn is_ours(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::AddrNotAvailable
+}
+
+/// Reads until what is expected has come.
+async fn listen(stream: &mut Stream, expect: &Expect, limits: Limits) -> Result<Outcome, Outcome> {
+    let mut heard = Vec::new();
+    let mut buf = [0; 4096];
+    loop {
+        let reading = stream.read(&mut buf);
+        let n = limits.run(reading, Kind::ReceiveFailed, Kind::ReceiveTimeout).await;
+        let n = n.map_err(|failed| match heard.is_empty() {
+            true => failed,
+            false => Outcome::new(Kind::BadBody).detail(&heard),
+        })?;
+        heard.extend_from_slice(&buf[..n]);
+        if is_heard(expect, &heard) {
+            return Ok(Outcome::new(Kind::Passed));
+        }
+        if n == 0 && heard.is_empty() {
+            return Err(Outcome::new(Kind::ReceiveFailed).detail("closed"));
+        }
+        if n == 0 || heard.len() > BODY_MAX_BYTES {
+            return Err(Outcome::new(Kind::BadBody).detail(&heard));
+        }
+    }
+}
+
+fn is_heard(expect: &Expect, heard: &[u8]) -> bool {
+    match expect {
+        Expect::Text(text) => heard.windows(text.len().max(1)).any(|w| w == text.as_slice()),
+        Expect::Match(tests) => tests.expect.as_ref().is_none_or(|test| test.holds(heard)),
+    }
+}
+
+/// Version 1 of the PROXY protocol: our own address is the client's.
+fn proxy_line(stream: &Stream) -> String {
+    let ends = (stream.local_addr(), stream.peer_addr());
+    let (Ok(Addr::Inet(from)), Ok(Addr::Inet(to))) = ends else {
+        return "PROXY UNKNOWN\r\n".to_string();
+    };
+    let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (from_ip, to_ip) = (from.ip(), to.ip());
+    format!("PROXY {family} {from_ip} {to_ip} {} {}\r\n", from.port(), to.port())
 }

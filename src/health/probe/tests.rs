@@ -9,27 +9,19 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::health::dialect::Dialect;
-use crate::health::schedule::First;
-use crate::health::spec::{HttpProbe, MachineSpec, TlsSpec};
+use crate::health::spec::{RawProbe, TcpProbe, TlsSpec};
 use crate::net::stream::Socket;
 use crate::net::tls::{self, ClientSpec, ServerSpec, ServerTls};
 
 const REQUEST: &str = "GET /status HTTP/1.0\r\nhOsT: foo.com\r\n\r\n";
 
 fn spec(valid_statuses: Option<Vec<u64>>, scope: TimeoutScope) -> CheckSpec {
-    let http = HttpProbe { request: REQUEST.into(), valid_statuses, tls: None };
+    let http = RawProbe { request: REQUEST.into(), valid_statuses, tls: None };
     CheckSpec {
-        upstream: "foo".into(),
-        dialect: Dialect::OpenResty,
-        probe: ProbeSpec::Http(http),
-        port: None,
-        interval_ms: 1000,
+        probe: ProbeSpec::Raw(http),
         timeout_ms: 100,
         timeout_scope: scope,
-        first: First::AtOnce,
-        concurrency: 1,
-        machine: MachineSpec::RiseFall { rise: 2, fall: 5 },
-        shm: None,
+        ..CheckSpec::new(Dialect::OpenResty, "foo")
     }
 }
 
@@ -131,7 +123,7 @@ async fn an_endless_line_is_cut_off() {
 
 #[tokio::test]
 async fn tcp_is_content_with_a_connection() {
-    let tcp = CheckSpec { probe: ProbeSpec::Tcp, ..old(&[]) };
+    let tcp = CheckSpec { probe: ProbeSpec::Tcp(TcpProbe::default()), ..old(&[]) };
     assert_eq!(probed(&tcp, |s| async move { drop(s) }).await, "L4OK connected");
 }
 
@@ -188,8 +180,8 @@ async fn over_tls() {
 fn with_tls(tls: TlsSpec) -> CheckSpec {
     let mut spec = old(&[200]);
     let http =
-        HttpProbe { request: REQUEST.into(), valid_statuses: Some(vec![200]), tls: Some(tls) };
-    spec.probe = ProbeSpec::Http(http);
+        RawProbe { request: REQUEST.into(), valid_statuses: Some(vec![200]), tls: Some(tls) };
+    spec.probe = ProbeSpec::Raw(http);
     spec.timeout_ms = 2000;
     spec
 }

@@ -19,7 +19,7 @@ use crate::base::log;
 use crate::health::dialect::Dialect;
 use crate::health::store::Table;
 use crate::health::{
-    Attach, CheckSpec, Engine, First, HttpProbe, Lease, MachineSpec, ProbeSpec, TimeoutScope,
+    Attach, CheckSpec, Engine, First, Lease, MachineSpec, Pace, ProbeSpec, RawProbe, TimeoutScope,
     TlsSpec, engine, report,
 };
 use crate::lua::ctx;
@@ -101,23 +101,23 @@ fn spec(c: &Call<'_>) -> Result<CheckSpec, Raise> {
     let tls = c.truthy(4).then(|| -> Result<TlsSpec, Raise> {
         Ok(TlsSpec { sni: c.opt_bytes(5)?.map(BString::from), verify: c.truthy(6) })
     });
-    let probe = HttpProbe {
+    let probe = RawProbe {
         request: c.bytes(3)?.into(),
         valid_statuses: c.opt_bytes(11)?.map(statuses),
         tls: tls.transpose()?,
     };
+    let first = if c.truthy(15) { First::AtOnce } else { First::Soon };
+    let upstream = c.bytes(1)?;
     Ok(CheckSpec {
-        upstream: c.bytes(1)?.into(),
-        dialect: Dialect::OpenResty,
-        probe: ProbeSpec::Http(probe),
+        probe: ProbeSpec::Raw(probe),
         port: c.opt_num(13)?.map(|p| p as u16),
-        interval_ms: c.num(7)? as u64,
+        pace: Pace { first, ..Pace::every(c.num(7)? as u64) },
         timeout_ms: c.num(8)? as u64,
         timeout_scope: TimeoutScope::EachOperation,
-        first: if c.truthy(15) { First::AtOnce } else { First::Soon },
         concurrency: c.num(12)? as usize,
         machine: MachineSpec::RiseFall { fall: c.num(9)? as u64, rise: c.num(10)? as u64 },
         shm: Some(c.bytes(2)?.into()),
+        ..CheckSpec::new(Dialect::OpenResty, upstream)
     })
 }
 

@@ -1,0 +1,210 @@
+//! When each peer is probed: its own grid, jitter, slots; and what time alone brings about.
+//!
+//! ```text
+//!   grid    |·········|·········|·········|      every interval_ms, from the peer's own phase
+//!   jitter     ▲          ▲        ▲             later by a part of the interval
+//!   slots     └▶        └▶          └▶           rounded up: peers wake the engine together
+//! ```
+
+use std::cmp::Reverse;
+
+use super::event::What;
+use super::{Board, Launch, Now, SeatId};
+use crate::health::machine::Tick;
+use crate::health::outcome::{Kind, Outcome};
+use crate::health::schedule::{First, phase_ms};
+use crate::health::spec::{Pace, ProbeSpec};
+use crate::health::watch::Source;
+
+impl Board {
+    /// A probe that is due, while there is room for one.
+    pub fn launch(&mut self, now: Now) -> Option<Launch> {
+        self.collect(now.mono_ms);
+        while self.flight < self.spec.concurrency.max(1) {
+            let id = self.ready.pop_front()?;
+            let Some(at) = self.holder(id) else { continue };
+            let seat = &mut self.seats[at];
+            if seat.watch.busy {
+                continue;
+            }
+            seat.watch.busy = true;
+            self.flight += 1;
+            let (target, other_version) = (seat.watch.target.clone(), seat.other_version);
+            return Some(Launch { seat: id, target, other_version });
+        }
+        None
+    }
+
+    /// When the next probe or deadline is due. While there is no room for a probe that is due, the
+    /// end of one in flight is what to wait for.
+    pub fn next_at_ms(&self) -> Option<u64> {
+        let first = |heap: &std::collections::BinaryHeap<Reverse<(u64, SeatId)>>| {
+            heap.peek().map(|Reverse((at_ms, _))| *at_ms)
+        };
+        [first(&self.due), first(&self.timers)].into_iter().flatten().min()
+    }
+
+    /// Lets time pass: leases run out, ejections and overrides end.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(Reverse((at_ms, id))) = self.timers.peek().copied()
+            && at_ms <= now.mono_ms
+        {
+            self.timers.pop();
+            let Some(at) = self.holder(id) else { continue };
+            if self.seats[at].timer_ms == Some(at_ms) {
+                self.seats[at].timer_ms = None;
+                self.expire(at, now);
+                self.set_timer(at);
+            }
+        }
+    }
+
+    /// Probes a target as soon as there is room.
+    pub fn probe_now(&mut self, at: usize, now_ms: u64) {
+        if self.active && !self.seats[at].watch.busy {
+            self.arm(at, now_ms, now_ms);
+        }
+    }
+
+    /// Begins or ends probing.
+    pub fn set_active(&mut self, active: bool, now: Now) {
+        if std::mem::replace(&mut self.active, active) != active {
+            for at in self.order.clone() {
+                self.start(at, now.mono_ms);
+            }
+        }
+    }
+
+    /// Arms the first probe of a seat.
+    pub(super) fn start(&mut self, at: usize, now_ms: u64) {
+        self.seats[at].due_ms = None;
+        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        if !self.probes() || interval_ms == 0 {
+            return;
+        }
+        let target = &self.seats[at].watch.target;
+        let delay_ms = match self.spec.pace.first {
+            First::AtOnce => 0,
+            First::Soon => SOON_MS.min(interval_ms),
+            First::AfterInterval => interval_ms,
+            First::Spread => {
+                let key = (&self.spec.name, &target.name, &target.server);
+                phase_ms(&key, interval_ms.min(SPREAD_MAX_MS))
+            }
+        };
+        let slot_ms = now_ms + delay_ms;
+        self.arm(at, slot_ms, slotted(slot_ms, interval_ms, &self.spec.pace));
+    }
+
+    /// Arms the probe after one that ended.
+    pub(super) fn rearm(&mut self, at: usize, now_ms: u64) {
+        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        if !self.probes() || interval_ms == 0 {
+            self.seats[at].due_ms = None;
+            return;
+        }
+        let last_ms = self.seats[at].slot_ms;
+        // Slots that were missed are not made up for.
+        let missed = now_ms.saturating_sub(last_ms) / interval_ms;
+        let slot_ms = last_ms + (missed + 1) * interval_ms;
+        let due_ms = self.jittered(at, slot_ms, interval_ms);
+        self.arm(at, slot_ms, slotted(due_ms, interval_ms, &self.spec.pace));
+    }
+
+    /// A seat's state changed otherwise than by its probe: its interval may be another.
+    pub(super) fn repace(&mut self, at: usize, before_ms: u64, now_ms: u64) {
+        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        if self.seats[at].watch.busy || interval_ms == before_ms {
+            return;
+        }
+        self.seats[at].slot_ms = now_ms;
+        self.rearm(at, now_ms);
+    }
+
+    pub(super) fn set_timer(&mut self, at: usize) {
+        let deadline_ms = self.seats[at].deadline_ms();
+        let seat = &mut self.seats[at];
+        match (seat.timer_ms, deadline_ms) {
+            // A timer that comes too early looks and sets itself anew.
+            (Some(set), Some(at_ms)) if set <= at_ms => {}
+            (_, Some(at_ms)) => {
+                seat.timer_ms = Some(at_ms);
+                self.timers.push(Reverse((at_ms, self.id(at))));
+            }
+            (_, None) => seat.timer_ms = None,
+        }
+    }
+
+    fn expire(&mut self, at: usize, now: Now) {
+        let seat = &mut self.seats[at];
+        let lease = seat.watch.machine.tick(now.mono_ms);
+        let over = seat
+            .over
+            .as_ref()
+            .is_some_and(|o| o.expires_at_ms.is_some_and(|expires_ms| expires_ms <= now.mono_ms));
+        if over {
+            seat.over = None;
+        }
+        let readmitted = seat.troubles.as_mut().is_some_and(|t| t.tick(now.mono_ms));
+        if over {
+            self.tell(Some(at), What::Overridden(None), now);
+        }
+        if readmitted {
+            self.tell(Some(at), What::Readmitted, now);
+        }
+        match lease {
+            Tick::Nothing => {}
+            Tick::Turned(transition) => {
+                let outcome = Outcome::new(Kind::Silent);
+                self.changed(at, transition, &outcome, Source::Lease, now);
+            }
+            Tick::Expired => {
+                // Told once: whoever owns the target removes it.
+                self.seats[at].watch.machine = self.spec.machine.build(false, now.mono_ms);
+                self.tell(Some(at), What::Expired, now);
+            }
+        }
+        self.reshade(at, now);
+    }
+
+    /// Moves everything that is due into the queue.
+    fn collect(&mut self, now_ms: u64) {
+        while let Some(Reverse((due_ms, id))) = self.due.peek().copied()
+            && due_ms <= now_ms
+        {
+            self.due.pop();
+            let Some(at) = self.holder(id) else { continue };
+            let seat = &mut self.seats[at];
+            if seat.due_ms == Some(due_ms) {
+                seat.due_ms = None;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    fn arm(&mut self, at: usize, slot_ms: u64, due_ms: u64) {
+        let id = self.id(at);
+        let seat = &mut self.seats[at];
+        seat.slot_ms = slot_ms;
+        seat.due_ms = Some(due_ms);
+        self.due.push(Reverse((due_ms, id)));
+    }
+
+    fn jittered(&self, at: usize, slot_ms: u64, interval_ms: u64) -> u64 {
+        let span_ms = interval_ms * u64::from(self.spec.pace.jitter_percent) / 100;
+        slot_ms + phase_ms(&(self.seats[at].stamp, slot_ms), span_ms)
+    }
+
+    fn probes(&self) -> bool {
+        self.active && self.spec.probe != ProbeSpec::None
+    }
+}
+
+/// Rounds up to the engine's slots; short intervals have finer ones.
+fn slotted(at_ms: u64, interval_ms: u64, pace: &Pace) -> u64 {
+    let slot_ms = pace.slot_ms.min(interval_ms / 10).max(1);
+    at_ms.div_ceil(slot_ms) * slot_ms
+}
+
+const SOON_MS: u64 = 80;
+const SPREAD_MAX_MS: u64 = 1000;

@@ -1,0 +1,164 @@
+//! Runs the probes of one board: the only file with a task and sockets for checks at their own
+//! pace.
+//!
+//! ```text
+//!   loop: follow the group ─▶ board: tick, launch … ─▶ wait for the first of
+//!           a probe's outcome · the next due time · a wake-up by a handle · the end
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::board::{Launch, SeatId};
+use super::check::Shared;
+use super::outcome::Outcome;
+use super::probe::{self, Aim};
+use super::target::{Target, TargetSpec};
+use crate::base::clock;
+use crate::upstream::{Group, Snapshot};
+
+/// The task of one check.
+pub(super) struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) follow: Option<Follow>,
+    /// Probes in flight in the whole process.
+    pub(super) budget: Arc<Semaphore>,
+    /// A newer configuration's group to follow instead.
+    pub(super) regroup: tokio::sync::mpsc::UnboundedReceiver<Option<Follow>>,
+}
+
+impl Runner {
+    /// Checks until the other end of `stop` is gone.
+    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        let mut flight: FuturesUnordered<Flight> = FuturesUnordered::new();
+        loop {
+            if let Some(follow) = &mut self.follow {
+                follow.look(&self.shared);
+            }
+            self.launch(&mut flight);
+            let next_at_ms = self.shared.lock().board.next_at_ms();
+            let alarm = async {
+                match next_at_ms {
+                    Some(at_ms) => sleep_until(Instant::from_std(clock::instant_at(at_ms))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                Some(ended) = flight.next() => {
+                    self.land(ended);
+                    // What ended in the same turn is taken in the same turn.
+                    while let Some(Some(ended)) = flight.next().now_or_never() {
+                        self.land(ended);
+                    }
+                }
+                Some(follow) = self.regroup.recv() => self.follow = follow,
+                () = self.shared.wake.notified() => {}
+                () = alarm => {}
+            }
+        }
+        self.shared.lock().board.end();
+    }
+
+    fn launch(&self, flight: &mut FuturesUnordered<Flight>) {
+        let mut launches = Vec::new();
+        self.shared.with(|board, now| {
+            board.tick(now);
+            while let Some(launch) = board.launch(now) {
+                launches.push(launch);
+            }
+        });
+        if launches.is_empty() {
+            return;
+        }
+        let inner = self.shared.lock();
+        let (spec, tls) = (inner.board.spec().clone(), inner.tls.clone());
+        drop(inner);
+        for Launch { seat, target, other_version } in launches {
+            let (spec, tls, budget) = (spec.clone(), tls.clone(), self.budget.clone());
+            flight.push(Box::pin(async move {
+                // Closed never; without a permit the probe is sent all the same.
+                let _permit = budget.acquire().await;
+                let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
+                let aim = Aim { target: &target, tls, proxy_protocol, other_version };
+                let (outcome, other_version) = probe::aimed(&spec, &aim).await;
+                Ended { seat, outcome, other_version }
+            }));
+        }
+    }
+
+    fn land(&self, ended: Ended) {
+        self.shared.with(|board, now| {
+            board.remember_version(ended.seat, ended.other_version);
+            board.finish(ended.seat, &ended.outcome, now);
+        });
+    }
+}
+
+/// A group whose peers a check follows.
+pub(super) struct Follow {
+    group: Arc<Group>,
+    seen: Option<Arc<Snapshot>>,
+    watch: u64,
+}
+
+impl Follow {
+    pub(super) fn new(group: Arc<Group>, shared: &Arc<Shared>) -> Self {
+        let check = Arc::downgrade(shared);
+        let watch = group.watch(Box::new(move || {
+            if let Some(shared) = check.upgrade() {
+                shared.wake.notify_one();
+            }
+        }));
+        let mut follow = Self { group, seen: None, watch };
+        follow.look(shared);
+        follow
+    }
+
+    /// Takes over the peers as they are now.
+    fn look(&mut self, shared: &Shared) {
+        let snapshot = self.group.snapshot();
+        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &snapshot)) {
+            return;
+        }
+        let targets = targets_of(&snapshot);
+        shared.with(|board, now| board.reconcile(targets, now));
+        self.seen = Some(snapshot);
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.group.unwatch(self.watch);
+    }
+}
+
+struct Ended {
+    seat: SeatId,
+    outcome: Outcome,
+    other_version: bool,
+}
+
+type Flight = Pin<Box<dyn Future<Output = Ended>>>;
+
+/// The peers of a group; those configured `down` are nobody's business.
+fn targets_of(snapshot: &Snapshot) -> Vec<TargetSpec> {
+    let of_list = |(backup, set): (bool, &crate::upstream::PeerSet)| {
+        let peers = set.peers().iter().enumerate().filter(|(_, p)| !p.is_set_down());
+        let target = |(id, peer): (usize, &Arc<crate::upstream::Peer>)| TargetSpec {
+            target: Target::of(peer, backup, id, None),
+            port: None,
+            up: None,
+            peer: Some(peer.clone()),
+        };
+        peers.map(target).collect::<Vec<_>>()
+    };
+    snapshot.lists().flat_map(of_list).collect()
+}
