@@ -87,6 +87,7 @@ const ROWS: &[&[Row]] = &[
     http::conf::ROWS,
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
+    http::h2::conf::ROWS,
     http::tls_conf::ROWS,
     http::resolver::ROWS,
     http::rewrite::conf::ROWS,

@@ -13,9 +13,12 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{base::log::Level, net::http1::chunked::Decoder};
+use crate::{
+    base::log::Level,
+    net::{http1::chunked::Decoder, http2::MAX_WINDOW},
+};
 
-use super::{body_file::TempFile, core::InFile, request::Request};
+use super::{body_file::TempFile, core::InFile, h2::stream::Stream, request::Request};
 
 /// The body of one request.
 #[derive(Default)]
@@ -174,7 +177,11 @@ impl Request {
             return Ok(());
         }
         self.body.state.set(State::Reading);
-        self.send_continue();
+        match self.conn.http2() {
+            // It goes to memory and a file as it comes: nothing to slow down the client for.
+            Some(stream) => stream.open_window(MAX_WINDOW),
+            None => self.send_continue(),
+        }
         let limit = self.location().core().client_max_body_size();
         let mut sink = Sink::new(self);
         let done = self.pull(&mut |data| sink.take(data, limit)).await;
@@ -195,6 +202,9 @@ impl Request {
             return Ok(());
         }
         self.body.state.set(State::Discarded);
+        if self.conn.http2().is_some() {
+            return Ok(());
+        }
         self.take_buffered(&mut |_| Ok(())).map(|_| ())
     }
 
@@ -225,28 +235,98 @@ impl Request {
         self: &Rc<Self>,
         take: &mut dyn FnMut(Bytes) -> Result<(), BodyError>,
     ) -> Result<(), BodyError> {
-        let timeout_ms = self.location().core().client_body_timeout_ms();
-        loop {
-            if self.take_buffered(take)? {
-                return Ok(());
-            }
-            let more = self.conn.fill(BODY_READ_BYTES);
-            match tokio::time::timeout(Duration::from_millis(timeout_ms), more).await {
-                Err(_) => {
-                    self.log(Level::Info, format_args!("client timed out"));
-                    return Err(BodyError(408));
-                }
-                Ok(Err(error)) => {
-                    self.log(Level::Info, format_args!("recv() failed ({error})"));
-                    return Err(BodyError(400));
-                }
-                Ok(Ok(0)) => {
-                    self.log(Level::Info, format_args!("client prematurely closed connection"));
-                    return Err(BodyError(400));
-                }
-                Ok(Ok(_)) => {}
-            }
+        while !self.take_buffered(take)? {
+            self.more_body().await?;
         }
+        Ok(())
+    }
+
+    /// Waits for more bytes of the body.
+    async fn more_body(self: &Rc<Self>) -> Result<(), BodyError> {
+        let timeout_ms = self.location().core().client_body_timeout_ms();
+        let more = self.conn.fill(BODY_READ_BYTES);
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), more).await {
+            Err(_) => {
+                self.log(Level::Info, format_args!("client timed out"));
+                Err(BodyError(408))
+            }
+            Ok(Err(error)) => {
+                self.log(Level::Info, format_args!("recv() failed ({error})"));
+                Err(BodyError(400))
+            }
+            // The end of a stream; what has come is judged by `take_framed`.
+            Ok(Ok(0)) if self.conn.http2().is_some() => Ok(()),
+            Ok(Ok(0)) => {
+                self.log(Level::Info, format_args!("client prematurely closed connection"));
+                Err(BodyError(400))
+            }
+            Ok(Ok(_)) => Ok(()),
+        }
+    }
+
+    /// Reads the body piece by piece as it comes, nothing is kept; `None` at its end. For handlers
+    /// that answer while the client still sends.
+    pub async fn next_piece(self: &Rc<Self>) -> Result<Option<Bytes>, BodyError> {
+        match self.body.state.get() {
+            State::Discarded => return Ok(None),
+            State::Read => return self.whole_as_piece(),
+            State::Unread => self.begin_pieces(),
+            State::Reading => {}
+        }
+        let limit = self.location().core().client_max_body_size();
+        loop {
+            let mut piece = BytesMut::new();
+            let done = self.take_buffered(&mut |data| {
+                let total = self.body.received.get() + data.len() as u64;
+                self.body.received.set(total);
+                piece.extend_from_slice(&data);
+                self.check_size(total, limit)
+            });
+            if done.inspect_err(|_| self.body.refuse())? {
+                self.body.state.set(State::Discarded);
+            }
+            if !piece.is_empty() {
+                return Ok(Some(piece.freeze()));
+            }
+            if self.body.is_discarded() {
+                return Ok(None);
+            }
+            self.more_body().await?;
+        }
+    }
+
+    fn begin_pieces(self: &Rc<Self>) {
+        let expected = self.body.expected() != Expected::None;
+        self.body.state.set(if expected { State::Reading } else { State::Discarded });
+        match self.conn.http2() {
+            Some(stream) => {
+                let ahead = self.with_location(|l| l.core().client_body_buffer_size());
+                stream.open_window(ahead as i64);
+            }
+            None => self.send_continue(),
+        }
+    }
+
+    /// A body that was read before, as one piece.
+    fn whole_as_piece(self: &Rc<Self>) -> Result<Option<Bytes>, BodyError> {
+        let whole = self.body.bytes().map_err(|error| {
+            self.log(Level::Crit, format_args!("request body file: {error}"));
+            BodyError(500)
+        })?;
+        self.body.state.set(State::Discarded);
+        Ok(Some(whole).filter(|whole| !whole.is_empty()))
+    }
+
+    /// The length of a body of announced length was judged with its head.
+    fn check_size(&self, total: u64, limit: u64) -> Result<(), BodyError> {
+        if limit > 0 && total > limit && self.body.expected() == Expected::Chunked {
+            self.log(
+                Level::Error,
+                format_args!("client intended to send too large chunked body: {total} bytes"),
+            );
+            return Err(BodyError(413));
+        }
+        Ok(())
     }
 
     /// Takes what the connection has buffered; true at the end of the body.
@@ -254,6 +334,9 @@ impl Request {
         self: &Rc<Self>,
         take: &mut dyn FnMut(Bytes) -> Result<(), BodyError>,
     ) -> Result<bool, BodyError> {
+        if let Some(stream) = self.conn.http2() {
+            return self.take_framed(stream, take);
+        }
         if self.body.expected() == Expected::Chunked {
             return self.take_chunks(take);
         }
@@ -267,6 +350,35 @@ impl Request {
             take(data)?;
         }
         Ok(self.body.left.get() == 0)
+    }
+
+    /// Takes bytes of an HTTP/2 stream, whose own end is that of the body.
+    fn take_framed(
+        self: &Rc<Self>,
+        stream: &Stream,
+        take: &mut dyn FnMut(Bytes) -> Result<(), BodyError>,
+    ) -> Result<bool, BodyError> {
+        let data = self.conn.with_read(|read| read.split().freeze());
+        let known = self.body.expected_length();
+        if known.is_some() {
+            let Some(left) = self.body.left.get().checked_sub(data.len() as u64) else {
+                let text = "client intended to send body data larger than declared";
+                self.log(Level::Info, format_args!("{text}"));
+                return Err(BodyError(400));
+            };
+            self.body.left.set(left);
+        }
+        if !data.is_empty() {
+            take(data)?;
+        }
+        if !stream.at_end() {
+            return Ok(false);
+        }
+        if known.is_some() && self.body.left.get() > 0 {
+            self.log(Level::Info, format_args!("client prematurely closed stream"));
+            return Err(BodyError(400));
+        }
+        Ok(true)
     }
 
     fn take_chunks(
@@ -316,14 +428,7 @@ impl<'a> Sink<'a> {
 
     fn take(&mut self, data: Bytes, limit: u64) -> Result<(), BodyError> {
         self.total += data.len() as u64;
-        if limit > 0 && self.total > limit && self.r.body.expected() == Expected::Chunked {
-            let total = self.total;
-            self.r.log(
-                Level::Error,
-                format_args!("client intended to send too large chunked body: {total} bytes"),
-            );
-            return Err(BodyError(413));
-        }
+        self.r.check_size(self.total, limit)?;
         self.memory.extend_from_slice(&data);
         if self.memory.len() > self.memory_max {
             self.spill()?;

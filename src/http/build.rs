@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     core::CoreLoc,
+    h2::conf::Http2,
     location::{Location, LocationKind, LocationTree, Server, ServerName},
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
@@ -47,6 +48,19 @@ pub struct Listening {
     pub http2: bool,
     pub proxy_protocol: bool,
     pub servers: AddressServers,
+}
+
+impl Listening {
+    /// Whether any connection here may turn out to be HTTP/2.
+    pub fn may_speak_h2(&self) -> bool {
+        // In TLS a server chosen by name may do so though the default one does not.
+        self.ssl || self.speaks_h2(&self.servers.default)
+    }
+
+    /// Whether a connection whose client asked for that server may speak HTTP/2.
+    pub fn speaks_h2(&self, server: &Server) -> bool {
+        self.http2 || server.root.scope.part::<Http2>().enabled == Some(true)
+    }
 }
 
 /// The servers of one address, by name.

@@ -27,7 +27,7 @@ use crate::{
     net::{addr::Addr, stream::Stream, tls::Session},
 };
 
-use super::{deadline::Deadline, limit_rate::Pace, location::Server, proxy_protocol::Told};
+use super::{deadline::Deadline, h2, limit_rate::Pace, location::Server, proxy_protocol::Told};
 
 /// A client connection, shared by its requests.
 pub struct Conn {
@@ -41,7 +41,7 @@ pub struct Conn {
     pub local: Addr,
     /// What `$remote_addr` says.
     pub remote_text: RefCell<Bytes>,
-    stream: RefCell<Stream>,
+    wire: Wire,
     read: RefCell<BytesMut>,
     write: RefCell<WriteBuffer>,
     pub requests: Cell<u64>,
@@ -72,9 +72,16 @@ pub struct Conn {
     pub pace: RefCell<Option<Box<Pace>>>,
 }
 
+/// What carries the bytes.
+enum Wire {
+    Socket(RefCell<Stream>),
+    /// A stream of an HTTP/2 connection: bytes are those of bodies.
+    Http2(Rc<h2::stream::Stream>),
+}
+
 /// Bytes on their way out.
 #[derive(Default)]
-struct WriteBuffer {
+pub struct WriteBuffer {
     chunks: VecDeque<Bytes>,
     tail: BytesMut,
     bytes: usize,
@@ -82,17 +89,44 @@ struct WriteBuffer {
 
 impl Conn {
     pub fn new(number: u64, stream: Stream, peer: Addr, local: Addr) -> Rc<Self> {
-        let remote = peer.ip_text();
+        let tls = stream.is_tls();
+        let remote = Bytes::from(peer.ip_text());
+        Rc::new(Self::over(number, Wire::Socket(RefCell::new(stream)), tls, peer, local, remote))
+    }
+
+    /// The connection as the request of one HTTP/2 stream sees it.
+    pub fn of_stream(whole: &Self, stream: Rc<h2::stream::Stream>) -> Rc<Self> {
+        let (peer, local) = (whole.peer().clone(), whole.local.clone());
+        let remote = whole.remote_text.borrow().clone();
+        let own = Self::over(whole.number, Wire::Http2(stream), whole.tls, peer, local, remote);
+        own.requests.set(whole.requests.get());
         Rc::new(Self {
+            opened: whole.opened,
+            tls_server: whole.tls_server.clone(),
+            proxy_protocol: whole.proxy_protocol.clone(),
+            session: OnceCell::from(super::tls::session(whole)),
+            ..own
+        })
+    }
+
+    fn over(
+        number: u64,
+        wire: Wire,
+        tls: bool,
+        peer: Addr,
+        local: Addr,
+        remote_text: Bytes,
+    ) -> Self {
+        Self {
             number,
-            tls: stream.is_tls(),
+            tls,
             peer: RefCell::new(peer),
             replaced: RefCell::default(),
             proxy_protocol: OnceCell::new(),
             pace: RefCell::default(),
             local,
-            remote_text: RefCell::new(Bytes::from(remote)),
-            stream: RefCell::new(stream),
+            remote_text: RefCell::new(remote_text),
+            wire,
             read: RefCell::default(),
             write: RefCell::default(),
             requests: Cell::new(0),
@@ -110,7 +144,15 @@ impl Conn {
             action: Cell::new(""),
             tls_server: OnceCell::new(),
             session: OnceCell::new(),
-        })
+        }
+    }
+
+    /// The HTTP/2 stream this is, if it is one.
+    pub fn http2(&self) -> Option<&Rc<h2::stream::Stream>> {
+        match &self.wire {
+            Wire::Socket(_) => None,
+            Wire::Http2(stream) => Some(stream),
+        }
     }
 
     pub fn peer(&self) -> Ref<'_, Addr> {
@@ -142,8 +184,12 @@ impl Conn {
         f(&mut self.read.borrow_mut())
     }
 
-    pub fn with_stream<T>(&self, f: impl FnOnce(&mut Stream) -> T) -> T {
-        f(&mut self.stream.borrow_mut())
+    /// Runs `f` on the socket's stream; a stream of HTTP/2 has none of its own.
+    pub fn with_stream<T>(&self, f: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+        match &self.wire {
+            Wire::Socket(stream) => Some(f(&mut stream.borrow_mut())),
+            Wire::Http2(_) => None,
+        }
     }
 
     /// Reads more bytes into the buffer, up to `most`; 0 means the client closed.
@@ -155,10 +201,20 @@ impl Conn {
         if self.eof.get() {
             return Poll::Ready(Ok(0));
         }
+        let stream = match &self.wire {
+            Wire::Socket(stream) => stream,
+            Wire::Http2(stream) => {
+                let filled = stream.poll_fill(cx, most, &mut self.read.borrow_mut());
+                if let Poll::Ready(Ok(0)) = filled {
+                    self.eof.set(true);
+                }
+                return filled;
+            }
+        };
         let mut space = [std::mem::MaybeUninit::<u8>::uninit(); 16 * 1024];
         let room = most.min(space.len()).max(1);
         let mut buf = ReadBuf::uninit(&mut space[..room]);
-        let mut stream = self.stream.borrow_mut();
+        let mut stream = stream.borrow_mut();
         match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
             Poll::Ready(Ok(())) => {
                 let filled = buf.filled();
@@ -178,6 +234,10 @@ impl Conn {
 
     /// Waits until the client closes or breaks the connection; what it sends meanwhile is kept.
     pub async fn closed_by_client(&self) -> io::Result<()> {
+        if let Wire::Http2(stream) = &self.wire {
+            stream.gone().await;
+            return Ok(());
+        }
         loop {
             if self.read.borrow().len() > CLOSE_WATCH_BYTES_MAX {
                 return std::future::pending().await;
@@ -193,7 +253,7 @@ impl Conn {
     }
 
     pub fn failed(&self) -> bool {
-        self.error.get().is_some()
+        self.error.get().is_some() || self.http2().is_some_and(|stream| stream.is_broken())
     }
 
     /// Marks the connection as unusable.
@@ -242,7 +302,18 @@ impl Conn {
 
     /// Writes until the buffer is empty.
     fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut stream = self.stream.borrow_mut();
+        let stream = match &self.wire {
+            Wire::Socket(stream) => stream,
+            Wire::Http2(stream) => {
+                let (mut buffer, mut pace) = (self.write.borrow_mut(), self.pace.borrow_mut());
+                let sent = stream.poll_send(cx, &mut buffer, pace.as_deref_mut(), &self.sent);
+                if let Poll::Ready(Err(error)) = &sent {
+                    self.error.set(Some(error.kind()));
+                }
+                return sent;
+            }
+        };
+        let mut stream = stream.borrow_mut();
         let mut buffer = self.write.borrow_mut();
         let mut pace = self.pace.borrow_mut();
         while let Some(mut front) = buffer.front() {
@@ -296,12 +367,17 @@ impl Conn {
     pub async fn shutdown(self: &Rc<Self>) {
         self.try_send();
         if self.drained().await.is_ok() {
-            let _ = poll_fn(|cx| {
-                let mut stream = self.stream.borrow_mut();
-                Pin::new(&mut *stream).poll_shutdown(cx)
+            let _ = poll_fn(|cx| match &self.wire {
+                Wire::Socket(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
+                Wire::Http2(_) => Poll::Ready(Ok(())),
             })
             .await;
         }
+    }
+
+    /// Wakes the task when the write buffer is empty.
+    pub fn wake_when_drained(&self, cx: &Context<'_>) {
+        self.drain_wakers.borrow_mut().push(cx.waker().clone());
     }
 
     fn wake_drained(&self) {
@@ -348,8 +424,29 @@ impl WriteBuffer {
         }
     }
 
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Takes up to `most` bytes from the front.
+    pub fn take(&mut self, most: usize) -> Bytes {
+        let taken = match self.chunks.front_mut() {
+            None => self.tail.split_to(most.min(self.tail.len())).freeze(),
+            Some(chunk) => chunk.split_to(most.min(chunk.len())),
+        };
+        if self.chunks.front().is_some_and(Bytes::is_empty) {
+            self.chunks.pop_front();
+        }
+        self.bytes -= taken.len();
+        taken
     }
 }
 

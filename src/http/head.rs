@@ -7,7 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::base::{clock, date};
 
 use super::{
-    conn::Conn, gzip, headers::HeadersOut, method::Method, output::Chunk, request::Request, status,
+    conn::Conn, gzip, h2, headers::HeadersOut, method::Method, output::Chunk, request::Request,
+    status,
 };
 
 /// Writes the response head of a main request; subrequests have none.
@@ -19,6 +20,9 @@ pub fn emit(r: &Rc<Request>) {
     }
     if r.is_subrequest() || r.line.version < 1000 {
         return;
+    }
+    if let Some(stream) = r.conn.http2() {
+        return h2::respond::emit(r, stream);
     }
     decide_framing(r);
     let mut text = BytesMut::with_capacity(256);
@@ -58,8 +62,12 @@ pub fn write_body(r: &Rc<Request>, chunk: Chunk) {
             conn.write(chunk.data);
         }
     }
-    if ends && main.chunked.get() && !silent {
-        end_of_chunks(main);
+    if ends && !silent {
+        match conn.http2() {
+            Some(stream) => stream.finish(main.headers_out.borrow().trailers.clone()),
+            None if main.chunked.get() => end_of_chunks(main),
+            None => {}
+        }
     }
     let enough = conn.unsent() >= main.with_location(|l| l.core().postpone_output());
     if ends || chunk.flush || enough {

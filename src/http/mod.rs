@@ -52,6 +52,7 @@ pub mod geo;
 pub mod gunzip;
 pub mod gzip;
 pub mod gzip_static;
+pub mod h2;
 pub mod headers_more;
 pub mod index;
 pub mod limit_rate;

@@ -103,10 +103,7 @@ impl Reading<'_> {
         for text in ignored {
             r.log(Level::Info, format_args!("{text}"));
         }
-        if !groups.is_empty() {
-            *r.captures.borrow_mut() = groups.into_iter().collect();
-            name_groups(&r);
-        }
+        keep_groups(&r, groups);
         let answer = target(&r, &head);
         framing(&r, &head);
         match answer {
@@ -264,11 +261,12 @@ fn framing(r: &Rc<Request>, head: &RequestHead) {
     }
 }
 
-/// Named groups of a regex server name become variables.
-fn name_groups(r: &Rc<Request>) {
-    if r.captures.borrow().is_empty() {
+/// Groups of a regex server name become captures, named ones variables.
+pub fn keep_groups(r: &Rc<Request>, groups: Vec<Option<Bytes>>) {
+    if groups.is_empty() {
         return;
     }
+    *r.captures.borrow_mut() = groups.into_iter().collect();
     let server = r.server();
     for name in &server.names {
         if let super::location::ServerName::Regex(regex, _) = name {

@@ -19,12 +19,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Buf;
 use tokio::sync::{Notify, futures::Notified, watch};
 
 use crate::{
     base::clock,
     net::{
         addr::Addr,
+        http2::PREFACE,
         listen::{self, Listener},
         stream::Stream,
     },
@@ -34,8 +36,8 @@ use crate::{
 use super::{
     build::{HttpConf, Listening},
     conn::Conn,
-    finish,
-    phase::{self, Phase},
+    finish, h2,
+    phase::{self, Flow, Phase},
     proxy_protocol,
     read_head::{self, Head},
     request::Request,
@@ -138,7 +140,13 @@ impl Server {
         });
     }
 
-    async fn connection(&self, stream: Stream, peer: Addr, local: Addr, listening: &Listening) {
+    async fn connection(
+        self: &Rc<Self>,
+        stream: Stream,
+        peer: Addr,
+        local: Addr,
+        listening: &Listening,
+    ) {
         let number = SERIAL.fetch_add(1, Ordering::Relaxed);
         // A unix socket or a closed peer has no such option.
         let _ = stream.socket().set_nodelay(true);
@@ -174,6 +182,9 @@ impl Server {
         }
         let mut first = true;
         let mut stop = pin!(self.stop.notified());
+        if listening.may_speak_h2() && self.preface(&conn, listening, stop.as_mut()).await {
+            return h2::session::serve(self, &self.http, listening, conn, stop).await;
+        }
         loop {
             self.counts.waits();
             let arrived = self.next_head_arrives(&conn, listening, first, stop.as_mut()).await;
@@ -227,6 +238,66 @@ impl Server {
         arrived
     }
 
+    /// Whether the client speaks HTTP/2: as agreed in the TLS handshake, or by its first bytes.
+    async fn preface(
+        &self,
+        conn: &Rc<Conn>,
+        listening: &Listening,
+        mut stop: Pin<&mut Notified<'_>>,
+    ) -> bool {
+        let agreed = super::tls::session(conn)
+            .is_some_and(|session| session.alpn.as_deref() == Some(&b"h2"[..]));
+        if listening.ssl && !agreed {
+            return false;
+        }
+        loop {
+            let (begins, whole) = conn.with_read(|read| {
+                let size = read.len().min(PREFACE.len());
+                (read[..size] == PREFACE[..size], read.len() >= PREFACE.len())
+            });
+            if begins && whole {
+                conn.with_read(|read| read.advance(PREFACE.len()));
+                return true;
+            }
+            let empty = conn.with_read(|read| read.is_empty());
+            if !begins {
+                return false;
+            }
+            let arrived = match empty {
+                true => self.next_head_arrives(conn, listening, true, stop.as_mut()).await,
+                false => conn.fill(read_head::FIRST_READ_BYTES).await.is_ok_and(|count| count > 0),
+            };
+            if !arrived {
+                return false;
+            }
+        }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Runs a request to its end, log included.
+    pub async fn run(&self, r: &Rc<Request>, early: Option<Flow>) {
+        *r.conn.active.borrow_mut() = Rc::downgrade(r);
+        match early {
+            None => phase::run(r, Phase::ServerRewrite).await,
+            Some(flow) => {
+                if let Some(next) = finish::conclude(r, flow) {
+                    phase::run(r, next).await;
+                }
+            }
+        }
+        if r.conn.pace.borrow().is_some() {
+            // What is throttled is not over until it is sent, or the client has left.
+            tokio::select! {
+                _ = r.conn.drained() => {}
+                _ = r.conn.closed_by_client() => r.conn.fail(std::io::ErrorKind::ConnectionReset),
+            }
+        }
+        finish::log_phase(r).await;
+    }
+
     /// Serves one request; tells whether the connection can carry another.
     async fn request(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
         conn.requests.set(conn.requests.get() + 1);
@@ -242,24 +313,8 @@ impl Server {
             Head::Refused(r, flow) => (r, Some(flow)),
             Head::Gone => return false,
         };
-        *conn.active.borrow_mut() = Rc::downgrade(&r);
         self.limit_keepalive(&r);
-        match early {
-            None => phase::run(&r, Phase::ServerRewrite).await,
-            Some(flow) => {
-                if let Some(next) = finish::conclude(&r, flow) {
-                    phase::run(&r, next).await;
-                }
-            }
-        }
-        if conn.pace.borrow().is_some() {
-            // What is throttled is not over until it is sent, or the client has left.
-            tokio::select! {
-                _ = conn.drained() => {}
-                _ = conn.closed_by_client() => conn.fail(std::io::ErrorKind::ConnectionReset),
-            }
-        }
-        finish::log_phase(&r).await;
+        self.run(&r, early).await;
         let again = self.afterwards(conn, &r).await;
         // Feature contexts may hold the request: sockets a script made of its connection, for one.
         r.clear_ext();
@@ -308,7 +363,7 @@ fn grace_ms(stop: Stop) -> u64 {
 }
 
 /// Closes the writing side and reads on for a while, so that the client gets to see the response.
-async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
+pub async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
     conn.shutdown().await;
     let step = Duration::from_millis(timeout_ms);
     let whole = tokio::time::timeout(Duration::from_millis(time_ms), async {

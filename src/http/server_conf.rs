@@ -91,6 +91,11 @@ fn set_listen(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     for index in 2..=d.arg_count() {
         listen_option(&mut listen, d, index)?;
     }
+    if listen.http2 {
+        b.report(Diag::warn(
+            "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead",
+        ));
+    }
     let rest: Vec<_> = addrs.cloned().collect();
     let server = b.part::<ServerCore>();
     let mut all = vec![first.clone()];

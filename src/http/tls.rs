@@ -99,6 +99,7 @@ async fn shake(
     }
     let mut server = None;
     let choose = async |hello: Hello| {
+        let wants_h2 = hello.alpn.iter().any(|name| name == b"h2");
         let name = hello.server_name.clone();
         let by_name = |name: &str| route::find_server(&listening.servers, name.as_bytes()).0;
         let found = name.as_deref().map(by_name);
@@ -109,13 +110,15 @@ async fn shake(
         }
         let own = found.tls.tls.clone();
         let tls = own.or_else(|| listening.servers.default.tls.tls.clone());
-        match found.root.scope.part::<HandshakeHook>().0 {
+        let speaks_h2 = wants_h2 && listening.speaks_h2(&found);
+        let chosen = match found.root.scope.part::<HandshakeHook>().0 {
             None => tls.filter(ServerTls::has_certificates),
             Some(choose) => {
                 let (peer, local) = (peer.clone(), local.clone());
                 choose(Handshake { hello, server: found, tls, number, peer, local }).await
             }
-        }
+        };
+        chosen.map(|tls| if speaks_h2 { tls.speaking_h2() } else { tls })
     };
     let stream = tls::accept(socket, choose).await?;
     Ok(Some(Accepted { stream, server }))
@@ -171,6 +174,6 @@ fn refuse_certificate(r: &Rc<Request>, server: &Server, session: &Session) -> Op
 
 /// The facts of the connection's TLS; none without it.
 pub fn session(conn: &Conn) -> Option<Rc<Session>> {
-    let read = || conn.with_stream(|stream| Session::of(stream).map(Rc::new));
+    let read = || conn.with_stream(|stream| Session::of(stream).map(Rc::new)).flatten();
     conn.session.get_or_init(read).clone()
 }

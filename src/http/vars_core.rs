@@ -24,6 +24,13 @@ pub const VARS: &[VarRow] = &[
     var_live("request_method", |r, _| Some(r.main().method.borrow().name.clone())),
     var("scheme", |r, _| Some(text(if r.conn.tls { "https" } else { "http" }))),
     var("https", |r, _| Some(text(if r.conn.tls { "on" } else { "" }))),
+    var("http2", |r, _| {
+        Some(text(match (r.conn.http2(), r.conn.tls) {
+            (None, _) => "",
+            (Some(_), true) => "h2",
+            (Some(_), false) => "h2c",
+        }))
+    }),
     var("server_protocol", |r, _| Some(protocol(r))),
     var_live("host", host),
     var_live("server_name", |r, _| Some(r.server().name_text())),

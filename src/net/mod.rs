@@ -9,6 +9,7 @@
 pub mod addr;
 pub mod dial;
 pub mod http1;
+pub mod http2;
 pub mod listen;
 pub mod stream;
 pub mod tls;

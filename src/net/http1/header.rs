@@ -81,7 +81,7 @@ impl Known {
     }
 
     /// Whether a request with two of these is refused.
-    pub(super) fn once_in_request(self) -> bool {
+    pub fn once_in_request(self) -> bool {
         use Known::*;
         matches!(
             self,

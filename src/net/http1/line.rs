@@ -148,9 +148,14 @@ fn path(cursor: &mut Cursor<'_>, line: &mut RequestLine) -> Parsed<()> {
     Ok(())
 }
 
+/// Whether `target` can be a path with arguments: what stands in the `:path` of HTTP/2.
+pub fn is_path(target: &[u8]) -> bool {
+    target.starts_with(b"/") && target.iter().all(|&c| c > b' ' && c != 0x7f)
+}
+
 /// Whether a path is written otherwise than it reads: escapes, fragments, dot segments, slashes
 /// in a row.
-fn is_complex(target: &[u8]) -> bool {
+pub fn is_complex(target: &[u8]) -> bool {
     let path = match memchr::memchr(b'?', target) {
         Some(at) => &target[..at],
         None => target,

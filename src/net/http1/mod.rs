@@ -16,7 +16,7 @@ mod cursor;
 mod error;
 pub mod header;
 pub mod host;
-mod line;
+pub mod line;
 pub mod method;
 pub mod request;
 pub mod response;

@@ -342,7 +342,7 @@ impl RequestHead {
 }
 
 /// Reads a length as nginx does: digits only, below 2^63.
-pub(super) fn parse_length(text: &[u8]) -> Option<u64> {
+pub fn parse_length(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

@@ -138,6 +138,16 @@ impl ServerTls {
         Self { config, certificates, ..self.clone() }
     }
 
+    /// The same, offering HTTP/2 before everything else, for one handshake.
+    pub fn speaking_h2(&self) -> Self {
+        let config = self.config.as_ref().map(|config| {
+            let mut config = ServerConfig::clone(config);
+            config.alpn_protocols.insert(0, b"h2".to_vec());
+            Arc::new(config)
+        });
+        Self { config, ..self.clone() }
+    }
+
     /// Whether there is anything to show.
     pub fn has_certificates(&self) -> bool {
         !self.certificates.is_empty()

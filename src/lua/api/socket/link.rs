@@ -77,9 +77,10 @@ impl Link {
         }
     }
 
-    pub fn with_stream<T>(&self, f: impl FnOnce(&mut Stream) -> T) -> T {
+    /// Runs `f` on the stream below, if there is one.
+    pub fn with_stream<T>(&self, f: impl FnOnce(&mut Stream) -> T) -> Option<T> {
         match self {
-            Self::Own(stream) => f(&mut stream.borrow_mut()),
+            Self::Own(stream) => Some(f(&mut stream.borrow_mut())),
             Self::Body { request, .. } | Self::Raw(request) => request.conn.with_stream(f),
         }
     }

@@ -140,12 +140,13 @@ pub fn setkeepalive(c: &Call<'_>) -> Result<c_int, Raise> {
 
 /// Something arrived that nobody asked for, or the peer closed.
 fn is_dubious(link: &Link) -> bool {
-    link.with_stream(|stream| {
+    let looked = link.with_stream(|stream| {
         let mut byte = [0; 1];
         let read = stream.try_read(&mut byte);
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             || stream.peer_closed()
-    })
+    });
+    looked.unwrap_or(true)
 }
 
 fn give_back(socket: &Rc<Tcp>, timeout_ms: u64, size: Option<usize>) {

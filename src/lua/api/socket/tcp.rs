@@ -204,7 +204,7 @@ pub fn setoption(c: &Call<'_>) -> Result<c_int, Raise> {
             _ => Err(std::io::ErrorKind::Unsupported.into()),
         }
     });
-    match done {
+    match done.unwrap_or_else(|| Err(std::io::ErrorKind::Unsupported.into())) {
         Ok(()) => c.ret(true),
         Err(e) if e.kind() == std::io::ErrorKind::Unsupported => {
             c.fail(format!("unsupported option {}", String::from_utf8_lossy(name)))
@@ -228,7 +228,7 @@ pub fn getoption(c: &Call<'_>) -> Result<c_int, Raise> {
             _ => Err(std::io::ErrorKind::Unsupported.into()),
         }
     });
-    match value {
+    match value.unwrap_or_else(|| Err(std::io::ErrorKind::Unsupported.into())) {
         Ok(value) => c.ret(value as f64),
         Err(e) if e.kind() == std::io::ErrorKind::Unsupported => {
             c.fail(format!("unsupported option {}", String::from_utf8_lossy(name)))
@@ -262,8 +262,8 @@ pub fn getreusedtimes(c: &Call<'_>) -> Result<c_int, Raise> {
 
 pub fn getfd(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
-    match socket.linked() {
-        Some(link) => c.ret(f64::from(link.with_stream(|stream| stream.as_raw_fd()))),
+    match socket.linked().and_then(|link| link.with_stream(|stream| stream.as_raw_fd())) {
+        Some(fd) => c.ret(f64::from(fd)),
         None => c.fail("closed"),
     }
 }
