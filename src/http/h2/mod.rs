@@ -3,7 +3,7 @@
 //! ```text
 //!  socket ─▶ session (frames) ─┬▶ draft (header fields ─▶ Request) ─▶ phases, one task a stream
 //!                              └▶ stream (body, windows) ◀─▶ conn::Conn of that stream
-//!  Request ─ send_header ─▶ respond (HEADERS)      output ─▶ Conn ─▶ stream (DATA) ─▶ link ─▶ socket
+//!  Request ─ send_header ─▶ respond (HEADERS)   output ─▶ Conn ─▶ stream (DATA) ─▶ link
 //! ```
 //!
 //! Each stream has a `Conn` of its own, so handlers, filters and Lua see a connection that carries

@@ -166,7 +166,7 @@ impl Reader<'_> {
             return Ok(start);
         }
         let mut value = 0usize;
-        for shift in [0, 7, 14, 21] {
+        for shift in [0, 7, 14] {
             let byte = self.byte()?;
             value |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
