@@ -12,5 +12,6 @@ pub mod client;
 pub mod ledger;
 pub mod literal;
 pub mod modes;
+pub mod python;
 pub mod runner;
 pub mod server;

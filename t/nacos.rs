@@ -8,11 +8,15 @@ mod bad;
 mod calls;
 mod leases;
 mod scene;
+mod sdk;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
     let tables: [&[(&str, Check)]; 3] = [calls::ROWS, bad::ROWS, leases::ROWS];
     let rows = tables.into_iter().flatten();
-    rows.map(|(name, run)| Case::check(format!("nacos/{name}"), *run)).collect()
+    let mut cases: Vec<Case> =
+        rows.map(|(name, run)| Case::check(format!("nacos/{name}"), *run)).collect();
+    cases.extend(sdk::cases());
+    cases
 }

@@ -1,0 +1,61 @@
+"""Nacos' own Python client against a naming face: PORT on the command line, the first complaint
+on standard error."""
+
+import sys
+import time
+
+import nacos
+
+port, folder = sys.argv[1], sys.argv[2]
+client = nacos.NacosClient(f"127.0.0.1:{port}", namespace="", logDir=folder)
+SERVICE = "orders"
+
+
+def want(got, wanted, what):
+    if got != wanted:
+        sys.exit(f"{what}: {got!r}, wanted {wanted!r}")
+
+
+def hosts():
+    return client.list_naming_instance(SERVICE)["hosts"]
+
+
+def wait_for(what, check):
+    for _ in range(100):
+        if check():
+            return
+        time.sleep(0.05)
+    sys.exit(f"{what}: not within 5 s")
+
+
+want(client.add_naming_instance(SERVICE, "127.0.0.1", 9001, metadata={"zone": "a"}), True, "add")
+want(client.add_naming_instance(SERVICE, "127.0.0.1", 9002, cluster_name="c2"), True, "add")
+want([host["port"] for host in hosts()], [9001, 9002], "list")
+want(hosts()[0]["metadata"], {"zone": "a"}, "metadata")
+want([h["port"] for h in client.list_naming_instance(SERVICE, clusters="c2")["hosts"]], [9002],
+     "list of a cluster")
+
+beat = client.send_heartbeat(SERVICE, "127.0.0.1", 9001, metadata={"zone": "a"})
+want((beat["code"], beat["clientBeatInterval"]), (10200, 5000), "beat")
+want(len(hosts()), 2, "a beat makes no second instance")
+beat = client.send_heartbeat(SERVICE, "127.0.0.1", 9003)
+want(len(hosts()), 3, "a beat registers what is unknown")
+
+want(client.modify_naming_instance(SERVICE, "127.0.0.1", 9001, weight=4.0), True, "modify")
+want(client.get_naming_instance(SERVICE, "127.0.0.1", 9001)["weight"], 4.0, "get")
+
+events = []
+client.subscribe(nacos.listener.SubscribeListener(
+    fn=lambda event, instance: events.append((event, instance.instance["port"])),
+    listener_name="test"), 0.1, SERVICE)
+time.sleep(0.5)
+events.clear()
+want(client.remove_naming_instance(SERVICE, "127.0.0.1", 9003), True, "remove")
+wait_for("an event of the removal", lambda: [port for _, port in events] == [9003])
+client.stop_subscribe()
+
+try:
+    client.add_naming_instance(SERVICE, "127.0.0.1", 9004, weight=10001)
+    sys.exit("a weight of 10001 is taken")
+except nacos.exception.NacosException as error:
+    want(str(error), "Request Error, code is 400", "a weight of 10001")
