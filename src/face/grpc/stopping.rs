@@ -1,0 +1,73 @@
+//! What this worker thread is told about its end, and the streams that have to hear of it.
+//!
+//! ```text
+//!  bind(shutdown)      the thread begins to serve
+//!  ending()            it stops: every service is NOT_SERVING from now on
+//!  left().await        the streams have sent that, or had their time
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::process::Stop;
+
+/// Gives the streams of this thread the word about its end.
+pub fn bind(shutdown: watch::Receiver<Stop>) {
+    SHUTDOWN.set(Some(shutdown));
+}
+
+/// The process ends. A thread that is replaced by one with a newer configuration has nothing to
+/// say about the services.
+pub fn ending() -> bool {
+    stop() >= Stop::Graceful
+}
+
+/// What this thread is told now.
+pub fn stop() -> Stop {
+    SHUTDOWN.with_borrow(|shutdown| shutdown.as_ref().map_or(Stop::Serve, |s| *s.borrow()))
+}
+
+/// Waits until this thread is told to stop, in whatever way.
+pub async fn stopped() {
+    let Some(mut shutdown) = SHUTDOWN.with_borrow(Clone::clone) else {
+        return std::future::pending().await;
+    };
+    // An error means that the control thread is gone, which is an end too.
+    let _ = shutdown.wait_for(|stop| *stop > Stop::Serve).await;
+}
+
+/// Waits until no stream is open, for as long as a client takes to read one message.
+pub async fn left() {
+    for _ in 0..LEAVE_STEPS {
+        if STREAMS.get() == 0 {
+            return;
+        }
+        tokio::time::sleep(LEAVE_STEP).await;
+    }
+}
+
+/// Counts an open stream.
+pub struct Open(());
+
+impl Open {
+    pub fn new() -> Self {
+        STREAMS.set(STREAMS.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        STREAMS.set(STREAMS.get().saturating_sub(1));
+    }
+}
+
+thread_local! {
+    static SHUTDOWN: RefCell<Option<watch::Receiver<Stop>>> = const { RefCell::new(None) };
+    static STREAMS: Cell<usize> = const { Cell::new(0) };
+}
+
+const LEAVE_STEP: Duration = Duration::from_millis(10);
+const LEAVE_STEPS: u32 = 30;
