@@ -125,6 +125,7 @@ const ROWS: &[&[Row]] = &[
     http::set_misc::ROWS,
     http::try_files::ROWS,
     http::proxy::secure::ROWS,
+    face::grpc::conf::ROWS,
     face::nacos::conf::ROWS,
 ];
 
@@ -265,6 +266,7 @@ fn wake_upstreams(cycle: &Cycle) -> Arc<upstream::Groups> {
 fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         let lua = ctx.prepared.downcast::<lua::worker::LuaWorker>().ok();
+        face::grpc::bind(ctx.shutdown.clone());
         if let Some(lua) = &lua {
             lua.start();
         }
@@ -285,6 +287,7 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
         let mut shutdown = ctx.shutdown;
         // An error means that the control thread is gone: nothing to serve for.
         let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
+        face::grpc::left().await;
         if let Some(lua) = lua {
             let fast = shutdown.wait_for(|stop| *stop == process::Stop::Fast);
             tokio::select! {

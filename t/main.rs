@@ -17,6 +17,7 @@ mod conf_cases;
 mod fuzz_conf;
 mod fuzz_http1;
 mod fuzz_http_req;
+mod grpc;
 mod harness;
 mod health_life;
 mod health_table;
@@ -48,6 +49,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("http1 fuzz", fuzz_http1::cases),
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),
+    ("grpc", grpc::cases),
     ("nacos", nacos::cases),
     ("blocks", blocks::cases),
 ];

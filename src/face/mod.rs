@@ -6,6 +6,7 @@
 //! ```
 
 pub mod audit;
+pub mod grpc;
 pub mod json;
 pub mod key;
 pub mod nacos;

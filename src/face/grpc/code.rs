@@ -19,7 +19,7 @@ impl Code {
     pub const NOT_FOUND: Self = Self(5);
     pub const RESOURCE_EXHAUSTED: Self = Self(8);
     pub const UNIMPLEMENTED: Self = Self(12);
-    pub const UNAVAILABLE: Self = Self(14);
+    pub const INTERNAL: Self = Self(13);
 
     /// Lower case, as error bodies name it; `code_17` for one nobody knows.
     pub fn name(self) -> String {
@@ -80,6 +80,9 @@ mod tests {
         assert_eq!(http(Code::CANCELED), (408, 499));
         assert_eq!(http(Code::UNIMPLEMENTED), (404, 501));
         assert_eq!(http(Code(17)), (500, 500));
-        assert_eq!((Code(16).name().as_str(), Code(17).name().as_str()), ("unauthenticated", "code_17"));
+        assert_eq!(
+            (Code(16).name().as_str(), Code(17).name().as_str()),
+            ("unauthenticated", "code_17")
+        );
     }
 }

@@ -46,7 +46,9 @@ mod tests {
     fn there_and_back() {
         assert_eq!(wrap(0, &[8, 1]), [0, 0, 0, 0, 2, 8, 1]);
         assert_eq!(unwrap_one(&wrap(1, b"x")), Ok((1, &b"x"[..])));
-        for broken in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02x", b"\0\xff\xff\xff\xffx", b"\0\0\0\0\0x"] {
+        for broken in
+            [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02x", b"\0\xff\xff\xff\xffx", b"\0\0\0\0\0x"]
+        {
             assert!(unwrap_one(broken).is_err(), "{broken:?}");
         }
     }

@@ -91,8 +91,7 @@ impl Call {
         if self.rpc == Rpc::List {
             let list = status::all(self.options.threshold);
             if list.len() > LIST_MAX {
-                let text =
-                    format!("server health list exceeds maximum capacity: {LIST_MAX}");
+                let text = format!("server health list exceeds maximum capacity: {LIST_MAX}");
                 return Err(Failure::new(Code::RESOURCE_EXHAUSTED, text));
             }
             return Ok(match self.media.codec {

@@ -1,4 +1,4 @@
-//! The messages of `health.proto` as JSON: names of the fields, enums by name, zero left out.
+//! The messages of `health.proto` as JSON: names of the fields, enums by name.
 //!
 //! Members nobody knows are refused: a misspelt `{"svc":…}` must not become a question about the
 //! whole gateway.
@@ -45,10 +45,7 @@ fn read(bytes: &[u8]) -> Result<String, String> {
 }
 
 fn status_value(status: Status) -> Value {
-    match status {
-        Status::Unknown => json!({}),
-        status => json!({ "status": status.name() }),
-    }
+    json!({ "status": status.name() })
 }
 
 /// How Dubbo-go's complaints about messages begin.
@@ -73,7 +70,6 @@ mod tests {
     #[test]
     fn responses() {
         assert_eq!(encode_status(Status::Serving), br#"{"status":"SERVING"}"#);
-        assert_eq!(encode_status(Status::Unknown), b"{}");
         let list = encode_list(&[("".into(), Status::Serving)]);
         assert_eq!(list, br#"{"statuses":{"":{"status":"SERVING"}}}"#);
     }

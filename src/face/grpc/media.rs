@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn what_is_taken() {
         let json = Media::find(b"Application/JSON;charset=UTF-8").expect("known");
-        assert_eq!((json.protocol, json.name), (Protocol::Unary, "application/json; charset=utf-8"));
+        assert_eq!(
+            (json.protocol, json.name),
+            (Protocol::Unary, "application/json; charset=utf-8")
+        );
         assert!(Media::find(b"text/plain").is_none());
         assert!(Media::find(b"application/grpcx").is_none());
         assert!(!json.fits(true));

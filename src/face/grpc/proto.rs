@@ -34,12 +34,9 @@ pub fn decode_request(bytes: &[u8]) -> Option<String> {
     Some(service)
 }
 
-/// A status; the zero value is no bytes at all.
+/// A status; never the zero value, which would be no bytes at all.
 pub fn encode_status(status: Status) -> Vec<u8> {
-    match status {
-        Status::Unknown => Vec::new(),
-        status => vec![0x08, status as u8],
-    }
+    vec![0x08, status as u8]
 }
 
 pub fn encode_list(list: &[(String, Status)]) -> Vec<u8> {
@@ -101,7 +98,6 @@ mod tests {
         assert_eq!(decode_request(b"").as_deref(), Some(""));
         assert_eq!(encode_status(Status::Serving), [8, 1]);
         assert_eq!(encode_status(Status::ServiceUnknown), [8, 3]);
-        assert!(encode_status(Status::Unknown).is_empty());
         let list = encode_list(&[("a".into(), Status::NotServing)]);
         assert_eq!(list, [0x0a, 7, 0x0a, 1, b'a', 0x12, 2, 8, 2]);
     }

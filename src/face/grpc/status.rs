@@ -12,10 +12,9 @@ use crate::upstream::{self, Group, Groups};
 
 use super::stopping;
 
-/// What the protocol calls a status.
+/// What the protocol calls a status; its UNKNOWN, number 0, is nothing we say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    Unknown = 0,
     Serving = 1,
     NotServing = 2,
     ServiceUnknown = 3,
@@ -24,7 +23,6 @@ pub enum Status {
 impl Status {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Unknown => "UNKNOWN",
             Self::Serving => "SERVING",
             Self::NotServing => "NOT_SERVING",
             Self::ServiceUnknown => "SERVICE_UNKNOWN",

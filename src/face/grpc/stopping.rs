@@ -18,24 +18,20 @@ pub fn bind(shutdown: watch::Receiver<Stop>) {
     SHUTDOWN.set(Some(shutdown));
 }
 
-/// The process ends. A thread that is replaced by one with a newer configuration has nothing to
-/// say about the services.
+/// The process ends. A thread whose configuration was replaced has not to say so: its streams go
+/// on, and tell of the services of the new one.
 pub fn ending() -> bool {
-    stop() >= Stop::Graceful
+    let stop = |shutdown: &watch::Receiver<Stop>| *shutdown.borrow() >= Stop::Graceful;
+    SHUTDOWN.with_borrow(|shutdown| shutdown.as_ref().is_some_and(stop))
 }
 
-/// What this thread is told now.
-pub fn stop() -> Stop {
-    SHUTDOWN.with_borrow(|shutdown| shutdown.as_ref().map_or(Stop::Serve, |s| *s.borrow()))
-}
-
-/// Waits until this thread is told to stop, in whatever way.
-pub async fn stopped() {
+/// Waits until the process ends.
+pub async fn ended() {
     let Some(mut shutdown) = SHUTDOWN.with_borrow(Clone::clone) else {
         return std::future::pending().await;
     };
     // An error means that the control thread is gone, which is an end too.
-    let _ = shutdown.wait_for(|stop| *stop > Stop::Serve).await;
+    let _ = shutdown.wait_for(|stop| *stop >= Stop::Graceful).await;
 }
 
 /// Waits until no stream is open, for as long as a client takes to read one message.

@@ -86,7 +86,7 @@ async fn run(r: &Rc<Request>, call: Call) -> Result<(), End> {
         frame::PACKED if encoding.is_some() => coding::unpack(encoding.as_ref(), message)?,
         frame::PACKED => {
             let text = "protocol error: sent compressed message without compression support";
-            return Err(Failure::new(Code(13), text).into());
+            return Err(Failure::new(Code::INTERNAL, text).into());
         }
         _ => return Err(Failure::invalid("protocol error: invalid envelope flags").into()),
     };
@@ -117,14 +117,11 @@ async fn watch(r: &Rc<Request>, call: Call, service: &str) -> Result<(), End> {
         tokio::select! {
             more = news => if !more { return Err(End::Gone) },
             _ = r.conn.closed_by_client() => return Err(End::Gone),
-            () = stopping::stopped() => break,
+            () = stopping::ended() => break,
         }
     }
-    if stopping::ending() {
-        tell(r, call, &mut told, Status::NotServing)?;
-        return Err(Failure::new(Code::CANCELED, "Stream has ended.").into());
-    }
-    Err(Failure::new(Code::UNAVAILABLE, "the configuration was replaced").into())
+    tell(r, call, &mut told, Status::NotServing)?;
+    Err(Failure::new(Code::CANCELED, "Stream has ended.").into())
 }
 
 fn tell(
@@ -137,7 +134,7 @@ fn tell(
         return Ok(());
     }
     let data = frame::wrap(0, &call.encode(now)).into();
-    r.output(Chunk { data, flush: true, last: false })
+    r.output(Chunk { data, flush: true, ..Chunk::default() })
 }
 
 fn head(r: &Rc<Request>, media: &Media) -> Result<(), OutputError> {
@@ -175,7 +172,7 @@ fn finish(r: &Rc<Request>, media: &Media, failure: Option<Failure>) -> Flow {
             frame::wrap(frame::END, body.to_string().as_bytes()).into()
         }
     };
-    match r.output(Chunk { data: end, flush: true, last: true }) {
+    match r.output(Chunk { data: end, flush: true, last: true, ..Chunk::default() }) {
         Ok(()) => Flow::Done,
         Err(error) => error.flow(),
     }

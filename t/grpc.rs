@@ -1,0 +1,18 @@
+//! `grpc.health.v1.Health`, row by row as its users expect it; rows carry their numbers.
+//!
+//! ```text
+//!   JSON, protobuf, frames -> conf/examples/grpc-health.conf on ports of its own
+//! ```
+
+mod bad;
+mod calls;
+mod scene;
+mod watch;
+
+use crate::harness::case::{Case, Check};
+
+pub fn cases() -> Vec<Case> {
+    let tables: [&[(&str, Check)]; 3] = [calls::ROWS, bad::ROWS, watch::ROWS];
+    let rows = tables.into_iter().flatten();
+    rows.map(|(name, run)| Case::check(format!("grpc/{name}"), *run)).collect()
+}

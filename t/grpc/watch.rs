@@ -1,0 +1,74 @@
+//! Watch: the first status at once, then every change, until somebody ends the stream.
+
+use std::time::Duration;
+
+use super::scene::{Scene, UPSTREAM};
+use crate::harness::case::Check;
+
+pub const ROWS: &[(&str, Check)] = &[
+    ("C6: every change, once", changes),
+    ("C7: a service that comes to be", registered),
+    ("C14: the end of the gateway", || end("QUIT")),
+    ("C14: its quick end", || end("TERM")),
+    ("C22: a deadline", deadline),
+];
+
+const SERVING: u8 = 1;
+const NOT_SERVING: u8 = 2;
+const SERVICE_UNKNOWN: u8 = 3;
+const SOON: Duration = Duration::from_secs(2);
+
+fn changes() -> Result<(), String> {
+    let scene = Scene::start("")?;
+    let mut watcher = scene.watch(UPSTREAM, "")?;
+    watcher.expect(&[SERVING], SOON)?;
+    scene.turn(true)?;
+    let took = watcher.expect(&[SERVING, NOT_SERVING], SOON)?;
+    if took > Duration::from_millis(100) {
+        return Err(format!("NOT_SERVING after {took:?}"));
+    }
+    scene.turn(true)?;
+    std::thread::sleep(Duration::from_millis(100));
+    scene.turn(false)?;
+    watcher.expect(&[SERVING, NOT_SERVING, SERVING], SOON)?;
+    drop(watcher);
+    scene.stop()
+}
+
+fn registered() -> Result<(), String> {
+    let scene = Scene::start("")?;
+    let mut watcher = scene.watch("late", "")?;
+    watcher.expect(&[SERVICE_UNKNOWN], SOON)?;
+    scene.reload_with("upstream late { server 127.0.0.1:1; }")?;
+    watcher.expect(&[SERVICE_UNKNOWN, SERVING], Duration::from_secs(5))?;
+    drop(watcher);
+    scene.stop()
+}
+
+fn end(signal: &str) -> Result<(), String> {
+    let mut scene = Scene::start("")?;
+    let mut watchers = [scene.watch(UPSTREAM, "")?, scene.watch("", "")?];
+    for watcher in &mut watchers {
+        watcher.expect(&[SERVING], SOON)?;
+    }
+    scene.server.signal(signal)?;
+    for watcher in &mut watchers {
+        watcher.expect(&[SERVING, NOT_SERVING], SOON)?;
+        let text = watcher.rest(SOON)?;
+        if !text.contains("grpc-status: 1\r\ngrpc-message: Stream has ended.\r\n") {
+            return Err(text);
+        }
+    }
+    match scene.server.wait(Duration::from_secs(5))? {
+        Some(status) if status.success() => Ok(()),
+        other => Err(format!("the server ended with {other:?}")),
+    }
+}
+
+fn deadline() -> Result<(), String> {
+    let scene = Scene::start("")?;
+    let mut watcher = scene.watch(UPSTREAM, "grpc-timeout: 200m")?;
+    watcher.expect(&[SERVING], SOON)?;
+    let text = watcher.rest(SOON)?;
+    if text.contains("grpc-status: 4\r\n") { Ok(()) } else { Err(text) }
+}
