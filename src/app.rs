@@ -83,6 +83,7 @@ const ROWS: &[&[Row]] = &[
     process_conf::ROWS,
     errorlog::ROWS,
     upstream::conf::ROWS,
+    health::conf::ROWS,
     store::conf::ROWS,
     http::conf::ROWS,
     http::conf_accepted::ROWS,
@@ -195,7 +196,8 @@ const VARS: &[&[http::vars::VarRow]] = &[
 const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];
 
 /// What is looked at when the whole configuration was read.
-const CHECKS: &[Check] = &[process_conf::finish, errorlog::finish, upstream::conf::finish];
+const CHECKS: &[Check] =
+    &[process_conf::finish, errorlog::finish, upstream::conf::finish, health::conf::finish];
 
 fn load(start: &Start, generation: u64) -> Result<Cycle, LoadFailed> {
     let (cycle, sources, diags) = read(start, generation);
@@ -236,6 +238,7 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
 /// Makes a thread ready to serve: its Lua VM, with `init_by_lua` run.
 fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
     let groups = wake_upstreams(cycle);
+    health::conf::start(&cycle.scope, &groups, &log::main_chain(), cycle.generation)?;
     face::prepare(cycle)?;
     let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else { return Ok(Box::new(())) };
     let conf_file = cycle.paths.conf_file.to_string_lossy().into_owned();

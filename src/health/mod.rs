@@ -14,6 +14,7 @@
 pub mod board;
 mod check;
 mod checker;
+pub mod conf;
 mod core;
 pub mod dialect;
 mod engine;

@@ -79,7 +79,7 @@ fn every_peer_has_its_own_grid() {
 
 #[test]
 fn peers_wake_the_engine_together() {
-    let pace = Pace { first: First::Spread, jitter_percent: 10, ..Pace::every(1000) };
+    let pace = Pace { first: First::Spread, jitter_ms: 100, ..Pace::every(1000) };
     let names: Vec<String> = (0..200).map(|i| format!("p{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut b = board(CheckSpec { pace, ..spec() }, &names);

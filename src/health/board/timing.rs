@@ -191,7 +191,7 @@ impl Board {
     }
 
     fn jittered(&self, at: usize, slot_ms: u64, interval_ms: u64) -> u64 {
-        let span_ms = interval_ms * u64::from(self.spec.pace.jitter_percent) / 100;
+        let span_ms = self.spec.pace.jitter_ms.min(interval_ms);
         slot_ms + phase_ms(&(self.seats[at].stamp, slot_ms), span_ms)
     }
 

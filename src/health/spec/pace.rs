@@ -13,8 +13,8 @@ pub struct Pace {
     pub unhealthy_ms: u64,
     /// Between the first odd result and the verdict: HAProxy's `fastinter`.
     pub fast_ms: Option<u64>,
-    /// Part of the interval by which a probe may come later than its place.
-    pub jitter_percent: u8,
+    /// By how much a probe may come later than its place, at most an interval.
+    pub jitter_ms: u64,
     /// Probes that fall due within this time are sent together.
     pub slot_ms: u64,
     /// Peers down for long are probed ever more rarely, up to this; 0 keeps the interval.
@@ -31,7 +31,7 @@ impl Pace {
             healthy_ms: interval_ms,
             unhealthy_ms: interval_ms,
             fast_ms: None,
-            jitter_percent: 0,
+            jitter_ms: 0,
             slot_ms: SLOT_MS,
             backoff_max_ms: 0,
             no_traffic_ms: 0,

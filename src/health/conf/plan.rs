@@ -1,0 +1,145 @@
+//! From directives to specifications: what was written, completed when all of it is known.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bstr::BString;
+
+use super::{groups, health_check};
+use crate::base::units;
+use crate::conf::{Builder, Diag, Directive, Part, Place, Scope};
+use crate::health::matching::Match;
+use crate::health::spec::{CheckSpec, Expect, HttpProbe, Pass, ProbeSpec, TcpProbe};
+use crate::net::tls::{ClientSpec, ClientTls};
+
+/// A check as it will run.
+pub struct Plan {
+    pub spec: CheckSpec,
+    pub tls: Option<ClientTls>,
+    pub origin: Origin,
+}
+
+/// Where a check was asked for.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub place: Place,
+    /// The parameters that were written; everything else is a default.
+    pub written: Vec<BString>,
+}
+
+/// What one directive said.
+pub(super) struct Draft {
+    pub(super) spec: CheckSpec,
+    pub(super) match_name: Option<BString>,
+    pub(super) tls: Option<ClientSpec>,
+    pub(super) origin: Origin,
+}
+
+/// The checks of one `upstream {}`.
+#[derive(Default)]
+pub(super) struct Drafts {
+    pub(super) list: Vec<Draft>,
+    /// `health_passive`, for all checks of the block.
+    pub(super) passive: Option<super::passive::Requests>,
+}
+
+impl Part for Drafts {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// The `match` blocks of the configuration.
+#[derive(Default)]
+pub(super) struct Matches(pub(super) Vec<Arc<Match>>);
+
+impl Part for Matches {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// `health_state_file path [max_age]`
+#[derive(Clone, Debug, Default)]
+pub struct StateFile {
+    pub path: Option<PathBuf>,
+    pub max_age_ms: Option<u64>,
+}
+
+impl Part for StateFile {
+    fn inherit(&mut self, _: &Self) {}
+}
+
+/// All checks of a configuration, or what is wrong with them.
+pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
+    let matches = &main.part::<Matches>().0;
+    let (mut plans, mut wrong) = (Vec::new(), Vec::new());
+    for group in groups(main).iter() {
+        let Some(drafts) = group.scope().and_then(|s| s.find::<Drafts>()) else { continue };
+        let alone = drafts.list.is_empty().then(|| drafts.passive.as_ref()).flatten();
+        let requests_only = alone.map(|p| p.alone(group.host()));
+        for draft in drafts.list.iter().chain(&requests_only) {
+            let named = CheckSpec { upstream: group.name(), ..draft.spec.clone() };
+            let same = |p: &&Plan| p.spec.is_same_check(&named);
+            if plans.iter().any(|p| same(&p)) {
+                let text = format!("duplicate health check in upstream \"{}\"", group.host());
+                let hint = "give each check of an upstream a name of its own: name=...";
+                wrong.push(Diag::emerg(text).at(draft.origin.place).hint(hint));
+                continue;
+            }
+            match complete(draft, named, drafts.passive.as_ref(), matches) {
+                Ok(plan) => plans.push(plan),
+                Err(diag) => wrong.push(diag.at(draft.origin.place)),
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(plans) } else { Err(wrong) }
+}
+
+/// `health_state_file`
+pub(super) fn set_state_file(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let max_age_ms = match d.arg_count() {
+        2 => Some(
+            d.arg(2)
+                .strip_prefix(b"max_age=")
+                .and_then(units::parse_msec)
+                .ok_or_else(|| d.bad_param(2).hint("it is max_age=TIME"))?,
+        ),
+        _ => None,
+    };
+    let path = b.prefix_path(d.arg(1));
+    let file = b.main::<StateFile>();
+    file.max_age_ms = max_age_ms;
+    d.once(&mut file.path, |_| Ok(path))
+}
+
+fn complete(
+    draft: &Draft,
+    mut spec: CheckSpec,
+    passive: Option<&super::passive::Requests>,
+    matches: &[Arc<Match>],
+) -> Result<Plan, Diag> {
+    if let Some(name) = &draft.match_name {
+        let found = matches.iter().find(|m| m.name == *name).cloned();
+        let found = found.ok_or_else(|| Diag::emerg(format!("match \"{name}\" not found")))?;
+        put_match(&mut spec.probe, found)?;
+    }
+    if let Some(requests) = passive {
+        requests.put(&mut spec);
+    }
+    let tls = draft.tls.as_ref().map(ClientTls::build).transpose();
+    let tls = tls.map_err(|e| Diag::emerg(e.to_string()))?;
+    health_check::settle(&mut spec);
+    Ok(Plan { spec, tls, origin: draft.origin.clone() })
+}
+
+fn put_match(probe: &mut ProbeSpec, tests: Arc<Match>) -> Result<(), Diag> {
+    match probe {
+        ProbeSpec::Http(HttpProbe { pass, .. }) => *pass = Pass::Match(tests),
+        ProbeSpec::Tcp(TcpProbe { send, expect }) => {
+            send.clone_from(&tests.send);
+            *expect = tests.expect.is_some().then_some(Expect::Match(tests));
+        }
+        _ => {
+            let text = format!("match \"{}\" cannot be used by this type of check", tests.name);
+            return Err(Diag::emerg(text));
+        }
+    }
+    Ok(())
+}
