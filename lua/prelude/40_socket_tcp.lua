@@ -6,9 +6,12 @@ local type, error, select, tostring = type, error, select, tostring
 local setmetatable, concat = setmetatable, table.concat
 local getinfo, tonumber = debug.getinfo, tonumber
 
-ffi.cdef "typedef struct { double id; } moonbeat_socket;"
+ffi.cdef [[
+  typedef struct ngx_http_lua_socket_tcp_upstream_s { double id; }
+    ngx_http_lua_socket_tcp_upstream_t;
+]]
 local free = N["socket.free"]
-local handle = ffi.metatype("moonbeat_socket", { __gc = function(h) free(h.id) end })
+local handle = ffi.metatype("ngx_http_lua_socket_tcp_upstream_t", { __gc = function(h) free(h.id) end })
 
 local tcp = {}
 local mt = { __index = tcp }
@@ -316,9 +319,6 @@ function ngx.req.socket(...)
   return setmetatable({ handle(id) }, req_mt)
 end
 
-ffi.cdef "typedef struct { int unused; } moonbeat_ssl_session;"
-local session = ffi.typeof("moonbeat_ssl_session")
-
 function tcp.sslhandshake(self, reused, name, verify, status_request, ...)
   local n = select("#", ...)
   if not self or n > 0 then
@@ -326,13 +326,31 @@ function tcp.sslhandshake(self, reused, name, verify, status_request, ...)
       .. (self and 5 + n or 0), 2)
   end
   local id = id_of(self, "sslhandshake")
-  local ok, err = ask(N["socket.sslhandshake"](id, name, verify))
+  local older = type(reused) == "cdata" and B.ssl_handle(reused) or nil
+  local ok, err = ask(N["socket.sslhandshake"](id, name, verify, older))
   if not ok then
     return ok, err
   end
   if reused == false then
     return true
   end
-  -- Sessions are kept and resumed natively, by server name.
-  return session()
+  return B.ssl_object(N["socket.getsslsession"](id))
+end
+
+function tcp.getsslsession(self)
+  return B.ssl_object(N["socket.getsslsession"](id_of(self, "getsslsession")))
+end
+
+function tcp.setclientcert(self, cert, key)
+  local id = id_of(self, "setclientcert")
+  if not cert ~= not key then
+    return nil, "client certificate must be supplied with corresponding private key"
+  end
+  if cert and type(cert) ~= "cdata" then
+    return nil, "bad cert arg: cdata expected, got " .. type(cert)
+  end
+  if key and type(key) ~= "cdata" then
+    return nil, "bad pkey arg: cdata expected, got " .. type(key)
+  end
+  return N["socket.setclientcert"](id, cert and B.ssl_handle(cert), key and B.ssl_handle(key))
 end

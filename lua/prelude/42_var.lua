@@ -28,11 +28,17 @@ ngx.arg = setmetatable({}, {
 })
 
 local ctx_get, ctx_set = N["var.ctx"], N["var.set_ctx"]
+local handshake_ctx = N["var.handshake_ctx"]
 
 local function context()
   local table = ctx_get()
   if not table then
     table = {}
+    -- What the scripts of the TLS handshake have set can be read by all requests after it.
+    local before = handshake_ctx()
+    if before then
+      setmetatable(table, { __index = before })
+    end
     ctx_set(table)
   end
   return table

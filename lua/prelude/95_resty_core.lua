@@ -4,6 +4,13 @@ local ffi = require "ffi"
 local clear = require "table.clear"
 local new_tab = require "table.new"
 
+-- Code that declares a C structure of nginx finds it.
+ffi.cdef [[
+  typedef struct { size_t len; const unsigned char *data; } ngx_str_t;
+  typedef struct ngx_http_request_s ngx_http_request_t;
+  typedef struct { int len; const unsigned char *data; } ngx_http_lua_ffi_str_t;
+]]
+
 local VERSION = "0.1.32"
 local base = {
   version = VERSION,
@@ -45,8 +52,11 @@ function base.get_errmsg_ptr()
   return err_ptr
 end
 
+-- What C functions take for the running request; nothing is behind it.
+local request = ffi.cast("ngx_http_request_t *", 1)
+
 function base.get_request()
-  return B.S.phase ~= 0 and B.ngx or nil
+  return B.S.phase ~= 0 and request or nil
 end
 
 function base.set_request_getter() end
@@ -86,13 +96,6 @@ local parts = {
 for _, part in ipairs(parts) do
   B.module("resty.core." .. part, { version = VERSION })
 end
-
--- Code that declares a C structure of nginx finds it.
-ffi.cdef [[
-  typedef struct { size_t len; const unsigned char *data; } ngx_str_t;
-  typedef struct ngx_http_request_s ngx_http_request_t;
-  typedef struct { int len; const unsigned char *data; } ngx_http_lua_ffi_str_t;
-]]
 
 package.loaded["resty.core"] = { version = VERSION }
 package.loaded["resty.core.base"] = base

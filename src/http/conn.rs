@@ -8,6 +8,7 @@
 //! works.
 
 use std::{
+    any::Any,
     cell::{Cell, OnceCell, Ref, RefCell},
     collections::VecDeque,
     future::poll_fn,
@@ -24,7 +25,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     base::clock,
-    net::{addr::Addr, stream::Stream, tls::Session},
+    net::{
+        addr::Addr,
+        stream::Stream,
+        tls::{ServerTls, Session},
+    },
 };
 
 use super::{deadline::Deadline, h2, limit_rate::Pace, location::Server, proxy_protocol::Told};
@@ -66,6 +71,10 @@ pub struct Conn {
     pub action: Cell<&'static str>,
     /// The server the client asked for in its TLS hello.
     pub tls_server: OnceCell<Arc<Server>>,
+    /// The settings a hook has chosen for the handshake.
+    pub chosen_tls: OnceCell<ServerTls>,
+    /// What the hook wants back in the connection's requests.
+    pub keepsake: OnceCell<Rc<dyn Any>>,
     /// What is known about the TLS connection; read when first asked for.
     pub session: OnceCell<Option<Rc<Session>>>,
     /// How fast the present response may go (`limit_rate`).
@@ -143,6 +152,8 @@ impl Conn {
             hijacked: Cell::new(false),
             action: Cell::new(""),
             tls_server: OnceCell::new(),
+            chosen_tls: OnceCell::new(),
+            keepsake: OnceCell::new(),
             session: OnceCell::new(),
         }
     }

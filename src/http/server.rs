@@ -159,23 +159,14 @@ impl Server {
             };
             told = Some(header);
         }
-        let mut named = None;
-        let stream = if listening.ssl {
+        let conn = if listening.ssl {
             match super::tls::accept(stream, listening, number, &peer, &local).await {
-                Some(accepted) => {
-                    named = accepted.server;
-                    accepted.stream
-                }
+                Some(accepted) => accepted.into_conn(number, peer, local),
                 None => return,
             }
         } else {
-            stream
+            Conn::new(number, stream, peer, local)
         };
-        let conn = Conn::new(number, stream, peer, local);
-        if let Some(server) = named {
-            // Nobody else has the connection yet, so the cell is empty.
-            let _ = conn.tls_server.set(server);
-        }
         if let Some(told) = told {
             // Set once, before anybody reads it.
             let _ = conn.proxy_protocol.set(told);

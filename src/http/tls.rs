@@ -5,6 +5,7 @@
 //!              └ hello ─▶ server by name ─▶ hook (ssl_certificate_by_lua) ─▶ handshake
 //! ```
 
+use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::base::log::Level;
 use crate::conf::Part;
 use crate::net::addr::Addr;
 use crate::net::stream::{Socket, Stream};
-use crate::net::tls::{self, ClientAuth, Hello, ServerTls, Session, TlsError};
+use crate::net::tls::{self, ClientAuth, Hello, Refusal, ServerTls, Session, TlsError};
 
 use super::build::Listening;
 use super::conn::Conn;
@@ -24,28 +25,66 @@ use super::phase::Flow;
 use super::request::Request;
 use super::route;
 
-/// A connection after its handshake, and the server the client asked for by name.
+/// A connection after its handshake.
 pub struct Accepted {
     pub stream: Stream,
+    /// The server the client asked for by name.
     pub server: Option<Arc<Server>>,
+    /// The settings a hook has chosen, and what it wants kept with the connection.
+    pub tls: Option<ServerTls>,
+    pub keepsake: Option<Rc<dyn Any>>,
+}
+
+impl Accepted {
+    fn plain(stream: Stream) -> Self {
+        Self { stream, server: None, tls: None, keepsake: None }
+    }
+
+    pub fn into_conn(self, number: u64, peer: Addr, local: Addr) -> Rc<Conn> {
+        let conn = Conn::new(number, self.stream, peer, local);
+        // Nobody else has the connection yet, so the cells are empty.
+        if let Some(server) = self.server {
+            let _ = conn.tls_server.set(server);
+        }
+        if let Some(tls) = self.tls {
+            let _ = conn.chosen_tls.set(tls);
+        }
+        if let Some(keepsake) = self.keepsake {
+            let _ = conn.keepsake.set(keepsake);
+        }
+        conn
+    }
 }
 
 /// A handshake under way, for those who choose certificates.
 pub struct Handshake {
     pub hello: Hello,
+    /// The server of the name the client asked for.
     pub server: Arc<Server>,
-    /// What the configuration says; `with_certificates` gives it others.
-    pub tls: Option<ServerTls>,
+    /// The server whose TLS settings are in force: the same, or the default one of the socket.
+    pub owner: Arc<Server>,
+    /// What the configuration says.
+    pub tls: ServerTls,
     pub number: u64,
     pub peer: Addr,
     pub local: Addr,
+    /// The address of the listening socket, as log lines tell it.
+    pub listen: String,
 }
 
-/// Chooses the settings of one handshake; `None` refuses it. In the server's scope.
+/// What a hook has chosen.
+pub struct Chosen {
+    pub tls: ServerTls,
+    /// To be done once the handshake is over.
+    pub then: Option<Box<dyn FnOnce()>>,
+    pub keepsake: Option<Rc<dyn Any>>,
+}
+
+/// Chooses the settings of one handshake. In the server's scope.
 #[derive(Clone, Copy, Default)]
 pub struct HandshakeHook(pub Option<Choose>);
 
-pub type Choose = fn(Handshake) -> LocalBoxFuture<'static, Option<ServerTls>>;
+pub type Choose = fn(Handshake) -> LocalBoxFuture<'static, Result<Chosen, Refusal>>;
 
 impl Part for HandshakeHook {
     fn inherit(&mut self, parent: &Self) {
@@ -61,7 +100,7 @@ pub async fn accept(
     peer: &Addr,
     local: &Addr,
 ) -> Option<Accepted> {
-    let Stream::Plain(socket) = stream else { return Some(Accepted { stream, server: None }) };
+    let Stream::Plain(socket) = stream else { return Some(Accepted::plain(stream)) };
     let default = &listening.servers.default;
     let log = |level, text: std::fmt::Arguments<'_>| {
         let at = &listening.spec.addr;
@@ -95,9 +134,10 @@ async fn shake(
         None => return Ok(None),
         // A record of a handshake; or the hello of SSL 2, which the TLS library refuses in words.
         Some(0x16 | 0x80) => {}
-        Some(_) => return Ok(Some(Accepted { stream: Stream::Plain(socket), server: None })),
+        Some(_) => return Ok(Some(Accepted::plain(Stream::Plain(socket)))),
     }
     let mut server = None;
+    let mut hooked = None;
     let choose = async |hello: Hello| {
         let wants_h2 = hello.alpn.iter().any(|name| name == b"h2");
         let name = hello.server_name.clone();
@@ -106,22 +146,34 @@ async fn shake(
         let found = found.unwrap_or_else(|| listening.servers.default.clone());
         server = Some(found.clone());
         if found.tls.rejects {
-            return None;
+            return Err(Refusal::Name);
         }
-        let own = found.tls.tls.clone();
-        let tls = own.or_else(|| listening.servers.default.tls.tls.clone());
+        let has_own = found.tls.tls.is_some();
+        let owner = if has_own { found.clone() } else { listening.servers.default.clone() };
+        let tls = owner.tls.tls.clone().ok_or(Refusal::Name)?;
         let speaks_h2 = wants_h2 && listening.speaks_h2(&found);
-        let chosen = match found.root.scope.part::<HandshakeHook>().0 {
-            None => tls.filter(ServerTls::has_certificates),
-            Some(choose) => {
-                let (peer, local) = (peer.clone(), local.clone());
-                choose(Handshake { hello, server: found, tls, number, peer, local }).await
-            }
+        let for_h2 = |tls: ServerTls| if speaks_h2 { tls.speaking_h2() } else { tls };
+        let Some(choose) = owner.root.scope.part::<HandshakeHook>().0 else {
+            return if tls.has_certificates() { Ok(for_h2(tls)) } else { Err(Refusal::Name) };
         };
-        chosen.map(|tls| if speaks_h2 { tls.speaking_h2() } else { tls })
+        let (peer, local) = (peer.clone(), local.clone());
+        let listen = listening.spec.addr.to_string();
+        let server = found;
+        let chosen =
+            choose(Handshake { hello, server, owner, tls, number, peer, local, listen }).await?;
+        let tls = for_h2(chosen.tls.clone());
+        hooked = Some(chosen);
+        Ok(tls)
     };
     let stream = tls::accept(socket, choose).await?;
-    Ok(Some(Accepted { stream, server }))
+    let Some(chosen) = hooked else {
+        return Ok(Some(Accepted { server, ..Accepted::plain(stream) }));
+    };
+    if let Some(then) = chosen.then {
+        then();
+    }
+    let (tls, keepsake) = (Some(chosen.tls), chosen.keepsake);
+    Ok(Some(Accepted { stream, server, tls, keepsake }))
 }
 
 /// What nginx checks between the head of a request and its first phase.

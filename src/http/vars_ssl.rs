@@ -56,10 +56,10 @@ pub const VARS: &[VarRow] = &[
 
 fn of(r: &Rc<Request>, read: impl FnOnce(&Session) -> String) -> Option<Bytes> {
     let session = tls::session(&r.conn)?;
-    Some(read(&session).into())
+    // What is empty counts as not found, as in nginx.
+    Some(read(&session)).filter(|text| !text.is_empty()).map(Bytes::from)
 }
 
-/// Empty on a TLS connection whose client has shown no certificate; not found without TLS.
 fn of_client_der(r: &Rc<Request>, read: impl FnOnce(&[u8]) -> String) -> Option<Bytes> {
     of(r, |session| session.peer_chain.first().map(|der| read(der)).unwrap_or_default())
 }
@@ -72,7 +72,7 @@ fn of_client(r: &Rc<Request>, read: impl FnOnce(Cert<'_>) -> String) -> Option<B
 fn verify(r: &Rc<Request>) -> Option<Bytes> {
     let session = tls::session(&r.conn)?;
     let server = r.server();
-    let tls = server.tls.tls.as_ref();
+    let tls = r.conn.chosen_tls.get().or(server.tls.tls.as_ref());
     let judged = match tls {
         _ if session.peer_chain.is_empty() => return Some(Bytes::from_static(b"NONE")),
         Some(tls) if tls.client_auth != ClientAuth::Off => tls.verify_client(&session.peer_chain),

@@ -13,7 +13,9 @@ use bstr::{BString, ByteSlice};
 use super::api::errlog;
 use super::balancer::BalancerByLua;
 use super::chunk::{Code, Script, inline_name};
+use super::handshake::{self, SslScripts};
 use super::phases;
+use super::proxy_tls::{self, ProxyScripts};
 use crate::conf::row::{
     HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, UPSTREAM, at_least, flag, lua_block,
     row, take,
@@ -21,8 +23,10 @@ use crate::conf::row::{
 use crate::conf::{Builder, Diag, Directive, Part, Severity, inherit};
 use crate::http::balancer::{Balancer, Chooser};
 use crate::http::build::Content;
+use crate::http::proxy::secure::SecureHooks;
 use crate::http::rewrite::{self, conf::REWRITE_LEVELS};
 use crate::http::template::Template;
+use crate::http::tls::HandshakeHook;
 
 /// Settings of the `http` block.
 #[derive(Default)]
@@ -153,6 +157,54 @@ const BALANCER: [Row; 2] = [
     }),
 ];
 
+/// A script of the TLS handshake with a client, on levels of servers.
+macro_rules! ssl_phase {
+    ($contexts:expr, $slot:ident, $name:literal) => {
+        [
+            lua_block(concat!($name, "_block"), $contexts, take(0), |b, d| {
+                let script = inline(b, d)?;
+                set_ssl(b, d, script, |scripts| &mut scripts.$slot)
+            }),
+            row(concat!($name, "_file"), $contexts, take(1), |b, d| {
+                let script = file(b, d)?;
+                set_ssl(b, d, script, |scripts| &mut scripts.$slot)
+            }),
+        ]
+    };
+}
+
+/// A script of the TLS handshake with an upstream.
+macro_rules! proxy_ssl_phase {
+    ($slot:ident, $hook:expr, $name:literal) => {
+        [
+            lua_block(concat!($name, "_block"), LOCATION, take(0), |b, d| {
+                let script = inline(b, d)?;
+                d.once(&mut b.part::<ProxyScripts>().$slot, |_| Ok(script))?;
+                b.part::<SecureHooks>().$slot = Some($hook);
+                b.part::<SecureHooks>().name = concat!($name, "*");
+                Ok(())
+            }),
+            row(concat!($name, "_file"), LOCATION, take(1), |b, d| {
+                let script = file(b, d)?;
+                d.once(&mut b.part::<ProxyScripts>().$slot, |_| Ok(script))?;
+                b.part::<SecureHooks>().$slot = Some($hook);
+                b.part::<SecureHooks>().name = concat!($name, "*");
+                Ok(())
+            }),
+        ]
+    };
+}
+
+const SSL_CERTIFICATE: [Row; 2] = ssl_phase!(HTTP | SERVER, certificate, "ssl_certificate_by_lua");
+const SSL_CLIENT_HELLO: [Row; 2] =
+    ssl_phase!(HTTP | SERVER, client_hello, "ssl_client_hello_by_lua");
+const SSL_SESSION_FETCH: [Row; 2] = ssl_phase!(HTTP, session_fetch, "ssl_session_fetch_by_lua");
+const SSL_SESSION_STORE: [Row; 2] = ssl_phase!(HTTP, session_store, "ssl_session_store_by_lua");
+const PROXY_CERTIFICATE: [Row; 2] =
+    proxy_ssl_phase!(certificate, proxy_tls::certificate, "proxy_ssl_certificate_by_lua");
+const PROXY_VERIFY: [Row; 2] =
+    proxy_ssl_phase!(verify, proxy_tls::verify, "proxy_ssl_verify_by_lua");
+
 const NO_CODE: &str = "invalid location config: no runnable Lua code";
 const LEVELS: u32 = HTTP_LEVELS | IF_LOCATION;
 
@@ -181,6 +233,12 @@ pub const ROWS: &[&[Row]] = &[
     &INIT_WORKER,
     &EXIT_WORKER,
     &BALANCER,
+    &SSL_CERTIFICATE,
+    &SSL_CLIENT_HELLO,
+    &SSL_SESSION_FETCH,
+    &SSL_SESSION_STORE,
+    &PROXY_CERTIFICATE,
+    &PROXY_VERIFY,
     OTHERS,
 ];
 
@@ -198,6 +256,9 @@ const OTHERS: &[Row] = &[
     }),
     row("lua_package_cpath", HTTP, take(1), |b, d| {
         d.str_slot(&mut b.part::<LuaMain>().package_cpath)
+    }),
+    flag("lua_upstream_skip_openssl_default_verify", LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<SecureHooks>().skips_default_verify)
     }),
     row("lua_shared_dict", HTTP, take(2), set_shared_dict),
     row("lua_max_pending_timers", HTTP, take(1), |b, d| {
@@ -256,6 +317,17 @@ fn set_inline(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag
 fn set_file(b: &mut Builder<'_>, d: &Directive, slot: Slot) -> Result<(), Diag> {
     let script = file(b, d)?;
     d.once(slot(b.part::<LuaLoc>()), |_| Ok(script))
+}
+
+fn set_ssl(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    script: Arc<Script>,
+    slot: fn(&mut SslScripts) -> &mut Option<Arc<Script>>,
+) -> Result<(), Diag> {
+    d.once(slot(b.part::<SslScripts>()), |_| Ok(script))?;
+    b.part::<HandshakeHook>().0 = Some(handshake::choose);
+    Ok(())
 }
 
 fn set_content(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::ask::Ask;
 use super::board::Board;
+use super::handshake::Shaking;
 use super::phase::Phase;
 use super::raw::Func;
 use super::vm::Vm;
@@ -27,38 +28,42 @@ pub struct Ctx {
     home: Option<Arc<Location>>,
     /// Subrequests under way; Lua code must not leave while there are any.
     pub pending_subrequests: Cell<u32>,
+    /// The TLS handshake a script is run for.
+    pub shaking: Option<Rc<Shaking>>,
     /// `ngx.ctx` of a context without a request.
-    pub table: RefCell<Option<Rc<Func>>>,
+    pub table: Rc<RefCell<Option<Rc<Func>>>>,
     pub(super) board: RefCell<Board>,
     ask: RefCell<Option<Ask>>,
 }
 
 impl Ctx {
     pub fn new(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<Request>>) -> Rc<Self> {
-        Self::build(vm, phase, request, None)
+        Rc::new(Self::bare(vm, phase, request))
     }
 
     /// A timer made under the settings of `home`.
     pub fn of_timer(vm: &Rc<Vm>, home: Option<Arc<Location>>) -> Rc<Self> {
-        Self::build(vm, Phase::Timer, None, home)
+        Rc::new(Self { home, ..Self::bare(vm, Phase::Timer, None) })
     }
 
-    fn build(
-        vm: &Rc<Vm>,
-        phase: Phase,
-        request: Option<Rc<Request>>,
-        home: Option<Arc<Location>>,
-    ) -> Rc<Self> {
-        Rc::new(Self {
+    /// A context of the scripts of a TLS handshake; they share one `ngx.ctx`.
+    pub fn of_handshake(vm: &Rc<Vm>, phase: Phase, shaking: Rc<Shaking>) -> Rc<Self> {
+        let (table, home) = (Rc::clone(&shaking.table), Some(shaking.home()));
+        Rc::new(Self { table, home, shaking: Some(shaking), ..Self::bare(vm, phase, None) })
+    }
+
+    fn bare(vm: &Rc<Vm>, phase: Phase, request: Option<Rc<Request>>) -> Self {
+        Self {
             vm: Rc::clone(vm),
             phase,
             request,
-            home,
+            home: None,
+            shaking: None,
             pending_subrequests: Cell::new(0),
-            table: RefCell::default(),
+            table: Rc::default(),
             board: RefCell::default(),
             ask: RefCell::new(None),
-        })
+        }
     }
 
     /// The location whose settings hold here; code that no request led to has none.
@@ -94,6 +99,9 @@ impl Ctx {
 
     /// Writes a line to the log of this context, with nginx's words about the request behind it.
     pub fn log(&self, level: Level, text: &str) {
+        if let Some(shaking) = &self.shaking {
+            return shaking.log(self.phase, level, text);
+        }
         match &self.request {
             Some(r) => r.log(level, format_args!("{text}")),
             // nginx has no words behind debug lines, and none while it reads its configuration.
@@ -107,6 +115,9 @@ impl Ctx {
     }
 
     fn log_level(&self) -> Level {
+        if let Some(shaking) = &self.shaking {
+            return shaking.log_level();
+        }
         match &self.request {
             Some(r) => r.with_location(|l| {
                 l.log.as_ref().map_or_else(|| log::main_chain().level(), |log| log.level())

@@ -8,11 +8,14 @@
 //! A handshake never fails because of a certificate: nginx and OpenResty judge it afterwards, with
 //! OpenSSL's words, and so does [`verify`].
 
+mod choosing;
 mod ciphers;
 mod client;
+mod hello;
 mod pem;
 mod server;
 mod session;
+mod sessions;
 mod verify;
 mod x509;
 
@@ -23,13 +26,22 @@ use tokio_rustls::{client as tokio_client, server as tokio_server};
 
 use super::stream::Socket;
 
+pub use self::choosing::{Choice, connect_choosing};
 pub use self::ciphers::{Protocols, Suites};
 pub use self::client::{ClientSpec, ClientTls, Connected, connect};
-pub use self::pem::{LoadError, load_certs, load_key};
-pub use self::server::{Certificate, ClientAuth, Hello, ServerSpec, ServerTls, accept};
+pub use self::hello::Hello;
+pub use self::pem::{LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key};
+pub use self::server::{Certificate, ClientAuth, Refusal, ServerSpec, ServerTls, accept};
 pub use self::session::Session;
+pub use self::sessions::{ClientSession, Sessions};
 pub use self::verify::VerifyError;
 pub use self::x509::Cert;
+
+/// Certificates, a peer's own first.
+pub type Chain = Vec<rustls::pki_types::CertificateDer<'static>>;
+
+/// A private key.
+pub type Key = rustls::pki_types::PrivateKeyDer<'static>;
 
 /// The server's end of a TLS connection.
 pub type ServerStream = tokio_server::TlsStream<Socket>;

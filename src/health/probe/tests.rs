@@ -191,7 +191,7 @@ async fn probed_over_tls(spec: &CheckSpec, client: &ClientTls, server: &ServerTl
     let addr = Addr::Inet(listener.local_addr().expect("bound"));
     let serving = async {
         let (stream, _) = listener.accept().await.expect("the probe connects");
-        let choose = async |_: tls::Hello| Some(server.clone());
+        let choose = async |_: tls::Hello| Ok::<_, tls::Refusal>(server.clone());
         let Ok(mut stream) = tls::accept(Socket::Tcp(stream), choose).await else { return };
         let mut request = vec![0; REQUEST.len()];
         if stream.read_exact(&mut request).await.is_ok() {

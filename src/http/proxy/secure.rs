@@ -4,22 +4,26 @@
 //!  rows ─▶ SecureConf ─ inherit ─ settle (files are read) ─▶ ClientTls ─ handshake ─▶ Stream
 //! ```
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, rc::Rc, sync::Arc};
 
 use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 
 use crate::{
     base::log::Level,
     conf::{
-        Builder, Diag, Directive, Dirs, Scope, inherit,
+        Builder, Diag, Directive, Dirs, Part, Scope, inherit,
         row::{HTTP_LEVELS, Row, args, at_least, flag, row, take},
     },
-    http::template::Template,
+    http::{request::Request, template::Template},
     net::{
         addr,
         stream::Stream,
-        tls::{self, ClientSpec, ClientTls, LoadError, Protocols, Suites},
+        tls::{
+            self, Chain, Choice, ClientSpec, ClientTls, Connected, LoadError, Protocols, Session,
+            Suites, VerifyError,
+        },
     },
 };
 
@@ -163,6 +167,29 @@ impl SecureConf {
     }
 }
 
+/// Scripts of a location that take part in handshakes.
+#[derive(Clone, Copy, Default)]
+pub struct SecureHooks {
+    /// Asked when the server wants a certificate.
+    pub certificate: Option<fn(Rc<Request>, u16) -> LocalBoxFuture<'static, Choice>>,
+    /// Asked when the server's chain has been judged: gives OpenSSL's number of the verdict, or
+    /// nothing to end the connection.
+    pub verify: Option<Verify>,
+    /// `lua_upstream_skip_openssl_default_verify`
+    pub skips_default_verify: Option<bool>,
+    /// The directive, for complaints about a location that does not pass to `https`.
+    pub name: &'static str,
+}
+
+type Verify = fn(Rc<Request>, u16, Chain, u32) -> LocalBoxFuture<'static, Option<u32>>;
+
+impl Part for SecureHooks {
+    fn inherit(&mut self, parent: &Self) {
+        // The scripts are not inherited: they stand in the location that passes on.
+        inherit!(self, parent: skips_default_verify);
+    }
+}
+
 /// Reads the files of a merged location that passes to `https`. Complaints have no place, as in
 /// nginx.
 pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
@@ -171,6 +198,11 @@ pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
         Some(Pass::Fixed(fixed)) => fixed.origin.tls,
         Some(Pass::Variable(_)) => true,
     };
+    let hooks = scope.part::<SecureHooks>();
+    if !passes && (hooks.certificate.is_some() || hooks.verify.is_some()) {
+        let text = format!("{} should be used with proxy_pass https url", hooks.name);
+        return Err(Diag::emerg(text).nowhere());
+    }
     if !passes || scope.part::<Proxy>().secure.tls.is_some() {
         return Ok(());
     }
@@ -206,25 +238,56 @@ pub async fn handshake(
         return Err(Fault::Tls("the connection is secured already".into()));
     };
     let sni = text.filter(|text| sends_name && !text.is_empty() && !text.starts_with('['));
-    let connected = tls::connect(socket, &tls, sni).await;
-    let connected = connected.map_err(|e| Fault::Tls(e.to_string()))?;
-    if verifies {
-        match connected.verify(text) {
-            Ok(()) => {}
-            Err(e) if e.is_name() => {
-                let name = name.as_bstr();
-                let text = format!("upstream SSL certificate does not match \"{name}\"");
-                return Err(Fault::Tls(text));
-            }
-            Err(e) => {
-                let (code, why) = (e.code, e.text);
-                let text = format!("upstream SSL certificate verify error: ({code}:{why})");
-                return Err(Fault::Tls(text));
-            }
+    let hooks = p.r.with_location(|l| *l.scope.part::<SecureHooks>());
+    let connected = match hooks.certificate {
+        None => tls::connect(socket, &tls, sni).await,
+        Some(choose) => {
+            tls::connect_choosing(socket, &tls, sni, |version| choose(p.r.clone(), version)).await
         }
-    }
+    };
+    let connected = connected.map_err(|e| Fault::Tls(e.to_string()))?;
+    judge(p, hooks, &connected, &name, verifies).await?;
     Ok(connected.stream)
 }
+
+/// Judges what the upstream has shown: its chain, scripts after it, its name.
+async fn judge(
+    p: &Passage<'_>,
+    hooks: SecureHooks,
+    connected: &Connected,
+    name: &[u8],
+    verifies: bool,
+) -> Result<(), Fault> {
+    let mut verdict = Ok(());
+    if verifies && !hooks.skips_default_verify.unwrap_or(false) {
+        verdict = connected.verify(None);
+    }
+    if let Some(ask) = hooks.verify {
+        let version = Session::of(&connected.stream).map_or(0, |s| s.version());
+        let code = verdict.map_or_else(|e| e.code, |()| 0);
+        let refused = || Fault::Tls(REFUSED.into());
+        let chain = connected.chain().to_vec();
+        let code = ask(p.r.clone(), version, chain, code).await.ok_or_else(refused)?;
+        verdict = if code == 0 { Ok(()) } else { Err(VerifyError::from_code(code)) };
+    }
+    if !verifies {
+        return Ok(());
+    }
+    if let Err(VerifyError { code, text }) = verdict {
+        let text = format!("upstream SSL certificate verify error: ({code}:{text})");
+        return Err(Fault::Tls(text));
+    }
+    if name.to_str().is_ok_and(|name| !connected.is_for(name)) {
+        let name = name.as_bstr();
+        let text = format!("upstream SSL certificate does not match \"{name}\"");
+        return Err(Fault::Tls(text));
+    }
+    Ok(())
+}
+
+/// OpenSSL's words for a verify callback that says no.
+const REFUSED: &str =
+    "SSL_do_handshake() failed (SSL: error:0A000086:SSL routines::certificate verify failed)";
 
 /// The settings with the certificate that variables name for this request.
 fn with_certificate(p: &Passage<'_>, tls: &ClientTls) -> Result<ClientTls, Fault> {

@@ -35,6 +35,10 @@ fn exit(c: &Call<'_>) -> Result<c_int, Raise> {
     if ctx.pending_subrequests.get() > 0 && !is_silent {
         return Err(Raise::text("attempt to abort with pending subrequests"));
     }
+    if ctx.phase == Phase::SslSessStore {
+        // It runs to its end, and the handshake is over whatever it says.
+        return Ok(0);
+    }
     let Some(r) = &ctx.request else { return c.leave(Ask::Leave(Leave::Exit(status))) };
     if r.header_sent.get() && status >= 300 && !is_silent {
         let sent = r.headers_out.borrow().status;
@@ -49,7 +53,7 @@ fn exit(c: &Call<'_>) -> Result<c_int, Raise> {
         }
         status = 200;
     }
-    if matches!(ctx.phase, Phase::HeaderFilter | Phase::Balancer | Phase::SslSessStore) {
+    if matches!(ctx.phase, Phase::HeaderFilter | Phase::Balancer) {
         // These run to their end; the code is looked at afterwards.
         r.ext::<LuaRequest>().exit.set(Some(status));
         return Ok(0);

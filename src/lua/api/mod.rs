@@ -28,6 +28,7 @@ mod semaphore;
 pub mod shdict;
 mod sleep;
 pub mod socket;
+pub mod ssl;
 mod thread;
 mod time;
 pub mod timer;
@@ -74,6 +75,7 @@ pub const TOPICS: &[&Topic] = &[
     &shdict::TOPIC,
     &sleep::TOPIC,
     &socket::TOPIC,
+    &ssl::TOPIC,
     &thread::TOPIC,
     &time::TOPIC,
     &timer::TOPIC,

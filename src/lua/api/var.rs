@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Topic;
 use crate::base::log::Level;
 use crate::http::vars::VarWriteError;
+use crate::lua::handshake::Keepsake;
 use crate::lua::phase::{REQUEST, WITH_CTX};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 use crate::lua::request::LuaRequest;
@@ -15,6 +16,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "var.get", phases: REQUEST, run: get },
     Op { name: "var.set", phases: REQUEST, run: set },
     Op { name: "var.ctx", phases: WITH_CTX, run: context },
+    Op { name: "var.handshake_ctx", phases: WITH_CTX, run: handshake_context },
     Op { name: "var.set_ctx", phases: WITH_CTX, run: set_context },
     Op { name: "var.status", phases: REQUEST, run: status },
     Op { name: "var.set_status", phases: REQUEST, run: set_status },
@@ -72,6 +74,17 @@ fn context(c: &Call<'_>) -> Result<c_int, Raise> {
         None => ctx.table.borrow().clone(),
     };
     match table {
+        Some(table) => Ok(c.push_kept(&table)),
+        None => c.ret(()),
+    }
+}
+
+/// The `ngx.ctx` of the TLS handshake this request's connection began with.
+fn handshake_context(c: &Call<'_>) -> Result<c_int, Raise> {
+    let ctx = c.ctx()?;
+    let keepsake = ctx.request.as_ref().and_then(|r| r.conn.keepsake.get());
+    let keepsake = keepsake.and_then(|kept| kept.downcast_ref::<Keepsake>());
+    match keepsake.and_then(|kept| kept.table.borrow().clone()) {
         Some(table) => Ok(c.push_kept(&table)),
         None => c.ret(()),
     }

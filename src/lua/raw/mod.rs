@@ -15,9 +15,11 @@
 
 #![allow(unsafe_code)]
 
+pub mod abi;
 pub mod call;
 pub mod co;
 pub mod ffi;
+mod openssl;
 pub mod symbols;
 pub mod trace;
 pub mod value;

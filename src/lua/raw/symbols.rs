@@ -98,7 +98,7 @@ static KEEP: [Address; 3] = [
     Address(ngx_lua_ffi_disable_listening_unix_socket as *const c_void),
 ];
 
-struct Address(#[allow(dead_code)] *const c_void);
+pub(super) struct Address(#[allow(dead_code)] pub(super) *const c_void);
 
 // SAFETY: the address of a function, never used.
 unsafe impl Sync for Address {}

@@ -26,10 +26,11 @@ impl Protocols {
     pub fn from_words<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut chosen = Self { tls12: false, tls13: false };
         for word in words {
-            match word {
-                b"TLSv1.2" => chosen.tls12 = true,
-                b"TLSv1.3" => chosen.tls13 = true,
-                b"SSLv2" | b"SSLv3" | b"TLSv1" | b"TLSv1.1" => {}
+            // nginx does not look at the case of such words.
+            match &word.to_ascii_lowercase()[..] {
+                b"tlsv1.2" => chosen.tls12 = true,
+                b"tlsv1.3" => chosen.tls13 = true,
+                b"sslv2" | b"sslv3" | b"tlsv1" | b"tlsv1.1" => {}
                 _ => return None,
             }
         }

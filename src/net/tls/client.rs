@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -11,9 +12,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
+use super::choosing::Chooser;
 use super::ciphers::{Protocols, Suites};
 use super::pem::{LoadError, Roots, load_certs, load_crls, load_key, load_roots};
-use super::verify::{Trust, VerifyError};
+use super::sessions::ClientSession;
+use super::verify::{Peer, Trust, VerifyError};
 use super::x509::Cert;
 use super::{TlsError, provider};
 use crate::net::stream::{Socket, Stream};
@@ -60,15 +63,6 @@ impl ClientTls {
         Ok(Self { config: config(spec, own)?, trust })
     }
 
-    /// The same with a certificate of our own given as DER: the chain one after the other.
-    pub fn with_der(&self, chain: &[u8], key: &[u8]) -> Result<Self, LoadError> {
-        let refused = |what: &str| LoadError::Refused(format!("{what} failed"));
-        let certs = split_ders(chain).ok_or_else(|| refused("SSL_use_certificate()"))?;
-        let key = PrivateKeyDer::try_from(key).map_err(|_| refused("SSL_use_PrivateKey()"))?;
-        let key = key.clone_key();
-        self.with_certificate(certs, &key)
-    }
-
     /// The same with another certificate of our own (`tcpsock:setclientcert`).
     pub fn with_certificate(
         &self,
@@ -81,6 +75,36 @@ impl ClientTls {
         let key = key.map_err(|e| LoadError::Refused(e.to_string()))?;
         config.client_auth_cert_resolver = Arc::new(Own(Arc::new(CertifiedKey::new(certs, key))));
         Ok(Self { config: Some(Arc::new(config)), trust: self.trust.clone() })
+    }
+}
+
+impl ClientTls {
+    /// The same, going on with that session and keeping the next one there.
+    pub fn with_session(&self, session: &Arc<ClientSession>) -> Self {
+        let mut copy = self.clone();
+        if let Some(config) = &mut copy.config {
+            Arc::make_mut(config).resumption = Resumption::store(session.clone());
+        }
+        copy
+    }
+
+    /// The same with somebody to ask when the server wants a certificate.
+    pub(super) fn with_chooser(&self, chooser: Chooser) -> Self {
+        let mut copy = self.clone();
+        if let Some(config) = &mut copy.config {
+            let config = Arc::make_mut(config);
+            let chooser = Arc::new(chooser.before(config.client_auth_cert_resolver.clone()));
+            config.key_log = chooser.clone();
+            config.client_auth_cert_resolver = chooser;
+        }
+        copy
+    }
+
+    /// The same with other authorities to judge the server by.
+    pub fn with_trusted(&self, authorities: Vec<CertificateDer<'static>>) -> Self {
+        let mut copy = self.clone();
+        copy.trust.roots = Arc::new(Roots::of(authorities));
+        copy
     }
 }
 
@@ -99,9 +123,19 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// What the server has shown, its own certificate first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// Whether the server's certificate is for this name.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.chain.first().and_then(|der| Cert::parse(der)).is_some_and(|cert| cert.is_for(name))
+    }
+
     /// Judges the server's certificate, and its name if one is given.
     pub fn verify(&self, name: Option<&str>) -> Result<(), VerifyError> {
-        self.trust.judge(&self.chain, name)
+        self.trust.judge(Peer::Server, &self.chain, name)
     }
 }
 
@@ -130,23 +164,6 @@ pub async fn connect(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let chain = chain.iter().map(|c| c.clone().into_owned()).collect();
     Ok(Connected { stream: Stream::TlsClient(Box::new(stream)), chain, trust: tls.trust.clone() })
-}
-
-/// Cuts DER structures that follow each other.
-fn split_ders(mut bytes: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let mut list = Vec::new();
-    while !bytes.is_empty() {
-        let (header, length) = match *bytes {
-            [0x30, short @ 0..=0x7f, ..] => (2, usize::from(short)),
-            [0x30, 0x81, a, ..] => (3, usize::from(a)),
-            [0x30, 0x82, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
-            _ => return None,
-        };
-        let (one, rest) = bytes.split_at_checked(header + length)?;
-        list.push(CertificateDer::from(one.to_vec()));
-        bytes = rest;
-    }
-    (!list.is_empty()).then_some(list)
 }
 
 type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -178,7 +195,7 @@ fn config(
     };
     config.alpn_protocols.clone_from(&spec.alpn);
     if spec.no_session_reuse {
-        config.resumption = rustls::client::Resumption::disabled();
+        config.resumption = Resumption::disabled();
     }
     Ok(Some(Arc::new(config)))
 }

@@ -79,10 +79,44 @@ pub(super) fn load_roots(path: &Path) -> Result<Roots, LoadError> {
         path: shown,
         why: "error:05880020:x509 certificate routines::BIO lib".into(),
     })?;
-    let mut store = RootCertStore::empty();
-    // Anchors the library cannot use still count for certificates trusted as they are.
-    store.add_parsable_certificates(certs.iter().cloned());
-    Ok(Roots { certs, store })
+    Ok(Roots::of(certs))
+}
+
+impl Roots {
+    pub(super) fn of(certs: Vec<CertificateDer<'static>>) -> Self {
+        let mut store = RootCertStore::empty();
+        // Anchors the library cannot use still count for certificates trusted as they are.
+        store.add_parsable_certificates(certs.iter().cloned());
+        Self { certs, store }
+    }
+}
+
+/// The certificates in a PEM text.
+pub fn certs_of(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    parse_certs(text)
+}
+
+/// The first private key in a PEM text.
+pub fn key_of(text: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(text).ok()
+}
+
+/// A private key in its binary form.
+pub fn key_of_der(der: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    PrivateKeyDer::try_from(der.to_vec()).ok()
+}
+
+/// Certificates one after the other in their binary form.
+pub fn certs_of_der(mut der: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let mut certs = Vec::new();
+    while !der.is_empty() {
+        let length = super::x509::whole_length(der)?;
+        let (first, rest) = der.split_at_checked(length)?;
+        super::x509::Cert::parse(first)?;
+        certs.push(CertificateDer::from(first.to_vec()));
+        der = rest;
+    }
+    Some(certs).filter(|certs| !certs.is_empty())
 }
 
 /// Reads `ssl_crl`, `lua_ssl_crl`.

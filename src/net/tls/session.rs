@@ -36,6 +36,15 @@ impl Session {
         }
     }
 
+    /// The number of the protocol version.
+    pub fn version(&self) -> u16 {
+        match self.protocol {
+            "TLSv1.2" => 0x0303,
+            "TLSv1.3" => 0x0304,
+            _ => 0,
+        }
+    }
+
     fn read(state: &CommonState, server_name: Option<String>) -> Self {
         let protocol = match state.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",

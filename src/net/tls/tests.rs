@@ -55,7 +55,7 @@ async fn shake(
     name: &str,
 ) -> (Result<Stream, TlsError>, Result<Connected, TlsError>) {
     let (a, b) = UnixStream::pair().unwrap();
-    let choose = async |_hello: Hello| Some(server.clone());
+    let choose = async |_hello: Hello| Ok::<_, Refusal>(server.clone());
     tokio::join!(accept(Socket::Unix(a), choose), connect(Socket::Unix(b), client, Some(name)))
 }
 

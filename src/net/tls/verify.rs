@@ -17,6 +17,7 @@ use std::time::Duration;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, Error};
 
 use super::default_provider;
@@ -44,10 +45,17 @@ impl VerifyError {
         matches!(self.code, SELF_SIGNED..=UNVERIFIED_LEAF)
     }
 
-    fn from_code(code: u32) -> Self {
+    pub fn from_code(code: u32) -> Self {
         let text = TEXTS.iter().find(|row| row.0 == code).map_or("certificate rejected", |r| r.1);
         Self { code, text }
     }
+}
+
+/// Whose certificate is judged: it says what it may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    Server,
+    Client,
 }
 
 /// The trust of one configuration.
@@ -63,6 +71,7 @@ impl Trust {
     /// Judges the chain a peer has shown; with a name, that too.
     pub(super) fn judge(
         &self,
+        peer: Peer,
         chain: &[CertificateDer<'_>],
         name: Option<&str>,
     ) -> Result<(), VerifyError> {
@@ -75,7 +84,7 @@ impl Trust {
         if is_root || (is_old && self.is_signed_by_anchor(&cert, now)) {
             dates(&cert, now)?;
         } else {
-            self.by_library(leaf, others, &cert)?;
+            self.by_library(peer, leaf, others, &cert)?;
             self.check_depth(&cert, others)?;
         }
         match name {
@@ -86,25 +95,20 @@ impl Trust {
 
     fn by_library(
         &self,
+        peer: Peer,
         leaf: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         cert: &Cert<'_>,
     ) -> Result<(), VerifyError> {
-        let store = Arc::new(self.roots.store.clone());
-        let missing = || VerifyError::from_code(self.missing_issuer(cert, others));
-        let verifier = WebPkiServerVerifier::builder_with_provider(store, default_provider())
-            .with_crls(self.crls.iter().cloned())
-            .allow_unknown_revocation_status()
-            .enforce_revocation_expiration()
-            .build();
-        // The builder refuses an empty store: then nobody is trusted.
-        let Ok(verifier) = verifier else { return Err(missing()) };
-        let any_name = ServerName::try_from(NO_NAME).expect("the constant is a name");
-        let secs = clock::fresh_wall().secs.unsigned_abs();
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(secs));
-        let verdict = verifier.verify_server_cert(leaf, others, &any_name, &[], now);
+        let missing = || VerifyError::from_code(self.missing_issuer(peer, cert, others));
+        // The builders refuse an empty store: then nobody is trusted.
+        let verdict = match peer {
+            Peer::Server => self.server_by_library(leaf, others),
+            Peer::Client => self.client_by_library(leaf, others),
+        };
+        let verdict = verdict.ok_or_else(missing)?;
         match verdict {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(Error::InvalidCertificate(why)) => match library_code(&why) {
                 // The name is judged later, with OpenSSL's rules.
                 Some(HOSTNAME_MISMATCH) => Ok(()),
@@ -115,6 +119,37 @@ impl Trust {
         }
     }
 
+    fn server_by_library(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Option<Result<(), Error>> {
+        let store = Arc::new(self.roots.store.clone());
+        let verifier = WebPkiServerVerifier::builder_with_provider(store, default_provider())
+            .with_crls(self.crls.iter().cloned())
+            .allow_unknown_revocation_status()
+            .enforce_revocation_expiration()
+            .build()
+            .ok()?;
+        let any_name = ServerName::try_from(NO_NAME).expect("the constant is a name");
+        Some(verifier.verify_server_cert(leaf, others, &any_name, &[], now()).map(drop))
+    }
+
+    fn client_by_library(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Option<Result<(), Error>> {
+        let store = Arc::new(self.roots.store.clone());
+        let verifier = WebPkiClientVerifier::builder_with_provider(store, default_provider())
+            .with_crls(self.crls.iter().cloned())
+            .allow_unknown_revocation_status()
+            .enforce_revocation_expiration()
+            .build()
+            .ok()?;
+        Some(verifier.verify_client_cert(leaf, others, now()).map(drop))
+    }
+
     fn is_signed_by_anchor(&self, cert: &Cert<'_>, now: i64) -> bool {
         let anchors = self.roots.certs.iter().filter_map(|der| Cert::parse(der));
         anchors
@@ -123,13 +158,15 @@ impl Trust {
     }
 
     /// OpenSSL's finer words for "nobody I know has signed this".
-    fn missing_issuer(&self, cert: &Cert<'_>, others: &[CertificateDer<'_>]) -> u32 {
+    fn missing_issuer(&self, peer: Peer, cert: &Cert<'_>, others: &[CertificateDer<'_>]) -> u32 {
         if cert.is_self_issued() {
             return if others.is_empty() { SELF_SIGNED } else { SELF_SIGNED_IN_CHAIN };
         }
         let last = path(cert, others);
         match last.is_self_issued() {
             true => SELF_SIGNED_IN_CHAIN,
+            // A server goes on judging after the first complaint; the last one counts.
+            false if peer == Peer::Client && last.subject == cert.subject => UNVERIFIED_LEAF,
             false => NO_LOCAL_ISSUER,
         }
     }
@@ -145,6 +182,10 @@ impl Trust {
             false => Ok(()),
         }
     }
+}
+
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(clock::fresh_wall().secs.unsigned_abs()))
 }
 
 fn dates(cert: &Cert<'_>, now: i64) -> Result<(), VerifyError> {

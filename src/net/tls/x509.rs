@@ -171,6 +171,11 @@ impl<'a> Cert<'a> {
 }
 
 /// Walks tag, length, value.
+/// How many bytes the first element takes, with its head.
+pub(super) fn whole_length(der: &[u8]) -> Option<usize> {
+    Reader(der).step().map(|(_, whole, _)| whole.len())
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

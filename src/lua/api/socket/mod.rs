@@ -54,6 +54,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "socket.getfd", phases: ANY, run: tcp::getfd },
     Op { name: "socket.setclientcert", phases: ANY, run: tls::setclientcert },
     Op { name: "socket.sslhandshake", phases: YIELDABLE, run: tls::sslhandshake },
+    Op { name: "socket.getsslsession", phases: ANY, run: tls::getsslsession },
     Op { name: "udp.new", phases: YIELDABLE, run: udp::new },
     Op { name: "udp.free", phases: ANY, run: udp::free },
     Op { name: "udp.setpeername", phases: YIELDABLE, run: udp::setpeername },
@@ -123,6 +124,11 @@ fn free(c: &Call<'_>) -> Result<c_int, Raise> {
         socket.abandon();
     }
     Ok(0)
+}
+
+/// A socket by the number the prelude holds.
+fn socket(id: f64) -> Option<Rc<Tcp>> {
+    SOCKETS.with_borrow(|all| all.get(Id::from_bits(id as i64 as u64)).cloned())
 }
 
 /// The socket behind argument 1, checked to belong to the running request.

@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use std::future::Future;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -17,6 +18,7 @@ use super::pool::Seat;
 use crate::base::log::Level;
 use crate::lua::raw::{Call, Kind, Raise};
 use crate::net::addr::Addr;
+use crate::net::tls::{Chain, ClientSession, Key};
 
 /// One cosocket.
 pub struct Tcp {
@@ -41,8 +43,10 @@ pub struct Tcp {
     pub seat: RefCell<Option<Seat>>,
     pub bind: RefCell<Option<Addr>>,
     pub secured: Cell<bool>,
-    /// The client certificate chain and its key for a handshake to come, as DER.
-    pub client_cert: RefCell<Option<(Vec<u8>, Vec<u8>)>>,
+    /// What the script wants of the handshake to come, and the session of the last one.
+    pub own_certificate: RefCell<Option<(Chain, Key)>>,
+    pub trusted: RefCell<Option<Chain>>,
+    pub session: RefCell<Option<Arc<ClientSession>>>,
 }
 
 /// What a light thread is doing with the socket right now.
@@ -92,7 +96,9 @@ impl Tcp {
             seat: RefCell::default(),
             bind: RefCell::default(),
             secured: Cell::new(false),
-            client_cert: RefCell::default(),
+            own_certificate: RefCell::default(),
+            trusted: RefCell::default(),
+            session: RefCell::default(),
         }
     }
 

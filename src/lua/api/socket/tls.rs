@@ -1,6 +1,6 @@
 //! `sock:sslhandshake`, and the `lua_ssl_*` settings behind it.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -14,11 +14,12 @@ use super::{location_of, own_socket};
 use crate::base::log::Level;
 use crate::conf::row::{HTTP_LEVELS, Row, at_least, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, inherit};
+use crate::lua::api::ssl::handles::{self, Item};
 use crate::lua::ctx::Ctx;
 use crate::lua::raw::{Call, Raise, Reply};
 use crate::lua::worker;
 use crate::net::stream::Stream;
-use crate::net::tls::{self, ClientSpec, ClientTls, LoadError, Protocols, Suites, VerifyError};
+use crate::net::tls::{self, Chain, ClientSpec, ClientTls, Protocols, Suites, VerifyError};
 
 /// `lua_ssl_*` of a location.
 #[derive(Default)]
@@ -121,23 +122,62 @@ pub fn client(c: &Call<'_>) -> Result<Arc<ClientTls>, String> {
     }
 }
 
-/// `setclientcert(id, chain, key)`: for handshakes to come; without them the one set is taken back.
-pub fn setclientcert(c: &Call<'_>) -> Result<c_int, Raise> {
+/// `getsslsession(id)`: a handle of the session, to go on with in another handshake.
+pub fn getsslsession(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
-    let pair = c.opt_bytes(2)?.zip(c.opt_bytes(3)?);
-    *socket.client_cert.borrow_mut() = pair.map(|(chain, key)| (chain.to_vec(), key.to_vec()));
-    c.ret(true)
-}
-
-/// The client with the certificate of this very socket.
-fn with_own(tls: Arc<ClientTls>, socket: &Tcp) -> Result<Arc<ClientTls>, LoadError> {
-    match &*socket.client_cert.borrow() {
-        Some((chain, key)) => Ok(Arc::new(tls.with_der(chain, key)?)),
-        None => Ok(tls),
+    if socket.linked().is_none() {
+        return c.fail("closed");
+    }
+    match &*socket.session.borrow() {
+        Some(session) => c.ret(handles::keep(Item::Session(Arc::clone(session)))),
+        None => c.fail("not ssl connection"),
     }
 }
 
-/// `sslhandshake(id, server name | nil, verify)`: true, or nil and the reason.
+/// `setclientcert(id, chain | nil, key | nil)`
+pub fn setclientcert(c: &Call<'_>) -> Result<c_int, Raise> {
+    let socket = own_socket(c)?;
+    let (chain, key) = (c.opt_num(2)?, c.opt_num(3)?);
+    let own = match (chain.and_then(handles::chain), key.and_then(handles::key)) {
+        (Some(chain), Some(key)) => Some((chain.to_vec(), key.clone_key())),
+        _ if chain.is_none() && key.is_none() => None,
+        _ => return c.fail("invalid client certificate or private key"),
+    };
+    socket.own_certificate.replace(own);
+    c.ret(true)
+}
+
+/// Trusts these authorities in the handshake of a socket to come; none takes that back.
+pub fn trust(id: f64, authorities: Chain) -> Result<(), &'static CStr> {
+    let socket = super::socket(id).ok_or(c"closed")?;
+    if socket.linked().is_none() {
+        return Err(c"closed");
+    }
+    if socket.secured.get() {
+        return Err(
+            c"ssl handshake already done; trusted store cannot be changed on an established TLS \
+              connection",
+        );
+    }
+    socket.trusted.replace((!authorities.is_empty()).then_some(authorities));
+    Ok(())
+}
+
+/// The settings of one handshake: those of the location, with what the script has added.
+fn settings_of(socket: &Tcp, tls: &ClientTls, older: Option<f64>) -> Result<ClientTls, String> {
+    let session = older.and_then(handles::session).unwrap_or_default();
+    let mut tls = tls.with_session(&session);
+    socket.session.replace(Some(session));
+    if let Some((chain, key)) = &*socket.own_certificate.borrow() {
+        tls = tls.with_certificate(chain.clone(), key).map_err(|e| e.to_string())?;
+    }
+    if let Some(trusted) = &*socket.trusted.borrow() {
+        tls = tls.with_trusted(trusted.clone());
+    }
+    Ok(tls)
+}
+
+/// `sslhandshake(id, server name | nil, verify, session | nil)`: true, or nil and the reason.
 pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     if socket.linked().is_none() || socket.read_closed.get() || socket.write_closed.get() {
@@ -159,9 +199,9 @@ pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
         Ok(tls) => tls,
         Err(reason) => return c.fail(reason),
     };
-    let tls = match with_own(tls, &socket) {
+    let tls = match settings_of(&socket, &tls, c.opt_num(4)?) {
         Ok(tls) => tls,
-        Err(reason) => return c.fail(reason.to_string()),
+        Err(reason) => return c.fail(reason),
     };
     let ctx = Rc::clone(c.ctx()?);
     c.ask(handshake(ctx, socket, tls, name, verify))
@@ -170,7 +210,7 @@ pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
 async fn handshake(
     ctx: Rc<Ctx>,
     socket: Rc<Tcp>,
-    tls: Arc<ClientTls>,
+    tls: ClientTls,
     name: Option<String>,
     verify: bool,
 ) -> Reply {
