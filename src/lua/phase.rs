@@ -101,7 +101,9 @@ pub const REQUEST: u32 = Phase::Set.bit()
     | Phase::Log.bit()
     | Phase::HeaderFilter.bit()
     | Phase::BodyFilter.bit()
-    | Phase::Balancer.bit();
+    | Phase::Balancer.bit()
+    | Phase::ProxySslCert.bit()
+    | Phase::ProxySslVerify.bit();
 
 /// The phases before the response of which Lua code decides what happens.
 pub const HANDLERS: u32 = Phase::Rewrite.bit()

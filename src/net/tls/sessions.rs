@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ssl_session_fetch_by_lua ─▶ Sessions.fetched ─▶ get
-//!                                                  put ─▶ Sessions.made ─▶ ssl_session_store_by_lua
+//!                                                  put ─▶ Sessions.made ─▶ store
 //!  sock:sslhandshake(session) ─▶ ClientSession ◀─▶ the library ─▶ sock:getsslsession()
 //! ```
 
