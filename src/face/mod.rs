@@ -9,6 +9,7 @@ pub mod audit;
 pub mod grpc;
 pub mod json;
 pub mod key;
+pub mod kong;
 pub mod nacos;
 
 use std::sync::Arc;
