@@ -127,6 +127,7 @@ const ROWS: &[&[Row]] = &[
     http::try_files::ROWS,
     http::proxy::secure::ROWS,
     face::grpc::conf::ROWS,
+    face::kong::conf::ROWS,
     face::nacos::conf::ROWS,
 ];
 

@@ -19,5 +19,6 @@ use crate::process::Cycle;
 /// Opens what the faces of a configuration keep their things in. Each worker thread calls this
 /// before it serves; a failure keeps the configuration from starting.
 pub fn prepare(cycle: &Arc<Cycle>) -> Result<(), String> {
+    kong::start(cycle)?;
     nacos::start(cycle)
 }

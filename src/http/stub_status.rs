@@ -103,22 +103,24 @@ fn subtract(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Relaxed).saturating_sub(count), Relaxed);
 }
 
+/// Connections and requests of the process.
 #[derive(Default)]
-struct Totals {
-    accepted: u64,
-    requests: u64,
-    active: u64,
-    reading: u64,
-    waiting: u64,
+pub struct Totals {
+    pub accepted: u64,
+    pub requests: u64,
+    pub active: u64,
+    pub reading: u64,
+    pub waiting: u64,
 }
 
 impl Totals {
-    fn writing(&self) -> u64 {
+    pub fn writing(&self) -> u64 {
         self.active.saturating_sub(self.reading + self.waiting)
     }
 }
 
-fn totals() -> Totals {
+/// What all threads counted.
+pub fn totals() -> Totals {
     let mut totals = Totals {
         accepted: PAST_ACCEPTED.load(Relaxed),
         requests: PAST_REQUESTS.load(Relaxed),

@@ -70,6 +70,11 @@ impl Store {
         Ok(Self(Arc::new(Shared { state, orders: Mutex::new(orders) })))
     }
 
+    /// Whether both are handles to one store.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The entry of a key.
     pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
         self.state().get(key)

@@ -1,5 +1,6 @@
 //! Dialects: the words in which users ask for checks and read about them. No timing, no states.
 
+pub mod kong;
 mod lanes;
 mod native;
 pub mod openresty;

@@ -8,7 +8,7 @@ use crate::face::kong::Preset;
 
 /// An upstream: a name for targets, how one is chosen, how they are checked.
 pub fn upstream(preset: Preset) -> Vec<Field> {
-    let text = |name| Field::new(name, Kind::Text(|_| None));
+    let text = |name| Field::new(name, Kind::Text(header_line));
     let mut fields = stamps();
     fields.extend([
         Field::required("name", Kind::Text(upstream_name)),
