@@ -6,6 +6,7 @@
 
 mod bad;
 mod calls;
+mod clients;
 mod scene;
 mod watch;
 
@@ -14,5 +15,8 @@ use crate::harness::case::{Case, Check};
 pub fn cases() -> Vec<Case> {
     let tables: [&[(&str, Check)]; 3] = [calls::ROWS, bad::ROWS, watch::ROWS];
     let rows = tables.into_iter().flatten();
-    rows.map(|(name, run)| Case::check(format!("grpc/{name}"), *run)).collect()
+    let mut cases: Vec<Case> =
+        rows.map(|(name, run)| Case::check(format!("grpc/{name}"), *run)).collect();
+    cases.extend(clients::cases());
+    cases
 }

@@ -14,7 +14,8 @@ mod peers;
 use std::time::Duration;
 
 use gateway::{Gateway, QUICK, SLOW};
-use peers::{Peer, Script};
+use peers::Peer;
+pub use peers::Script;
 
 use crate::harness::case::{Case, Check, Outcome};
 use crate::harness::server::Program;

@@ -7,13 +7,14 @@
 mod bad;
 mod calls;
 mod leases;
+mod probes;
 mod scene;
 mod sdk;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 3] = [calls::ROWS, bad::ROWS, leases::ROWS];
+    let tables: [&[(&str, Check)]; 4] = [calls::ROWS, bad::ROWS, leases::ROWS, probes::ROWS];
     let rows = tables.into_iter().flatten();
     let mut cases: Vec<Case> =
         rows.map(|(name, run)| Case::check(format!("nacos/{name}"), *run)).collect();

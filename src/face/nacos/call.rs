@@ -24,6 +24,14 @@ pub enum Touched {
     Instance(ServiceKey, InstanceKey),
 }
 
+impl Touched {
+    pub fn service(&self) -> &ServiceKey {
+        match self {
+            Self::Service(key) | Self::Instance(key, _) => key,
+        }
+    }
+}
+
 /// What the table of routes holds.
 pub type Act = fn(&Call<'_>) -> Result<Answer, Fault>;
 

@@ -40,9 +40,13 @@ impl Part for NacosNaming {
     fn inherit(&mut self, _parent: &Self) {}
 }
 
-/// Whether any location of this configuration has a naming face.
+/// What the locations of this configuration need of the process.
 #[derive(Default)]
-pub struct NacosUsed(pub bool);
+pub struct NacosUsed {
+    /// One of them has a naming face.
+    pub naming: bool,
+    pub strict_http_200: bool,
+}
 
 impl Part for NacosUsed {
     fn inherit(&mut self, _parent: &Self) {}
@@ -58,8 +62,10 @@ fn set_naming(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             _ => options.auth = Some(account(word).ok_or_else(|| d.bad_param(index))?),
         }
     }
+    let used = b.main::<NacosUsed>();
+    used.naming = true;
+    used.strict_http_200 |= options.strict_http_200;
     d.once(&mut b.part::<NacosNaming>().0, |_| Ok(options))?;
-    b.main::<NacosUsed>().0 = true;
     b.part::<Content>().0 = Some(&HANDLER);
     Ok(())
 }

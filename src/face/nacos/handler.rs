@@ -19,7 +19,7 @@ use super::conf::{NacosNaming, Options};
 use super::fault::Fault;
 use super::naming::naming;
 use super::params::Params;
-use super::{auth, keep, route};
+use super::{auth, keep, probe, route};
 
 /// Serves the naming API.
 pub static HANDLER: NamingHandler = NamingHandler;
@@ -82,10 +82,11 @@ async fn answer(r: &Rc<Request>, path: &str, method: &str) -> (Version, Result<A
         Call { version, params: &params, options, naming: naming(), touched: RefCell::default() };
     let answer = act(&call);
     let touched = call.touched.take();
-    if answer.is_ok()
-        && let Err(fault) = keep::keep(&touched).await
-    {
-        return (version, Err(fault));
+    if answer.is_ok() {
+        if let Err(fault) = keep::keep(&touched).await {
+            return (version, Err(fault));
+        }
+        touched.iter().for_each(|what| probe::sync(what.service()));
     }
     (version, answer)
 }

@@ -2,6 +2,7 @@
 
 pub mod kong;
 mod lanes;
+pub mod nacos;
 mod native;
 pub mod openresty;
 

@@ -195,6 +195,15 @@ impl Naming {
         names
     }
 
+    /// Services whose instances do not beat.
+    pub fn persistent(&self) -> Vec<ServiceKey> {
+        let shards = self.shards.iter().map(lock);
+        let keys = |shard: MutexGuard<'_, Shard>| -> Vec<ServiceKey> {
+            shard.values().filter(|s| !s.ephemeral).map(|s| s.key.clone()).collect()
+        };
+        shards.flat_map(keys).collect()
+    }
+
     /// How many services and instances there are.
     pub fn counts(&self) -> (usize, usize) {
         self.shards.iter().map(lock).fold((0, 0), |(services, instances), shard| {
