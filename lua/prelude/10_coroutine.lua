@@ -170,6 +170,9 @@ function debug.traceback(first, ...)
   return text
 end
 
+-- A light thread can always yield; OpenResty has no such function.
+coroutine.isyieldable = nil
+
 -- OpenResty keeps Lua's own functions under these names, and its own ones under those.
 for _, name in ipairs { "create", "resume", "yield", "status", "wrap" } do
   coroutine["_" .. name] = std[name]

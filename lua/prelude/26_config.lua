@@ -5,7 +5,6 @@ local config, worker = ngx.config, ngx.worker
 
 config.subsystem = "http"
 config.debug = B.config.debug
-config.is_console = false
 config.nginx_version = 1029004
 config.ngx_lua_version = 10032
 

@@ -14,8 +14,10 @@ local free = N["socket.free"]
 local handle = ffi.metatype("ngx_http_lua_socket_tcp_upstream_t", { __gc = function(h) free(h.id) end })
 
 local tcp = {}
-local mt = { __index = tcp }
-local req_mt = { __index = tcp }
+
+-- Where OpenResty keeps the timeouts of a socket; libraries look there.
+local CONNECT, SEND, READ = 2, 4, 5
+tcp.__index = tcp
 
 -- As luaL_argerror: in a call with ":" the object does not count, and the name is the caller's.
 local function argument(position, text, level)
@@ -212,6 +214,7 @@ function tcp.settimeout(...)
   if type(ms) ~= "number" then
     ms = tonumber(ms) or argument(2, "number expected, got " .. type(ms))
   end
+  self[CONNECT], self[SEND], self[READ] = ms, ms, ms
   N["socket.settimeouts"](id, ms, ms, ms)
 end
 
@@ -222,6 +225,7 @@ function tcp.settimeouts(...)
   end
   local self, connect, send, read = ...
   N["socket.settimeouts"](id_of(self, "settimeouts"), connect, send, read)
+  self[CONNECT], self[SEND], self[READ] = connect, send, read
 end
 
 function tcp.setoption(...)
@@ -287,36 +291,23 @@ end
 
 local socket = ngx.socket or {}
 ngx.socket = socket
-B.tcp_meta = mt.__index
 
 function socket.tcp(...)
   if select("#", ...) ~= 0 then
     error("expecting zero arguments, but got " .. select("#", ...), 2)
   end
-  return setmetatable({ handle(N["socket.tcp"]()) }, mt)
+  return setmetatable({ handle(N["socket.tcp"]()) }, tcp)
 end
 
 socket.stream = socket.tcp
 
 function socket.connect(...)
-  local sock = setmetatable({ handle(N["socket.tcp"]()) }, mt)
+  local sock = setmetatable({ handle(N["socket.tcp"]()) }, tcp)
   local ok, err = sock:connect(...)
   if not ok then
     return nil, err
   end
   return sock
-end
-
-function ngx.req.socket(...)
-  local n = select("#", ...)
-  if n > 1 then
-    error("expecting zero arguments, but got " .. n, 2)
-  end
-  local id, err = N["socket.req"]((...))
-  if not id then
-    return nil, err
-  end
-  return setmetatable({ handle(id) }, req_mt)
 end
 
 function tcp.sslhandshake(self, reused, name, verify, status_request, ...)
@@ -353,4 +344,51 @@ function tcp.setclientcert(self, cert, key)
     return nil, "bad pkey arg: cdata expected, got " .. type(key)
   end
   return N["socket.setclientcert"](id, cert and B.ssl_handle(cert), key and B.ssl_handle(key))
+end
+
+ffi.cdef [[
+  int ngx_http_lua_ffi_socket_tcp_settrustedstore(void *r,
+    ngx_http_lua_socket_tcp_upstream_t *u, void *store, char **err);
+]]
+local message = ffi.new("char *[1]")
+
+-- The store is OpenSSL's, made by a library that binds it.
+function tcp.settrustedstore(self, store)
+  if store ~= nil and type(store) ~= "cdata" then
+    return nil, "bad store arg: cdata expected, got " .. type(store)
+  end
+  id_of(self, "settrustedstore")
+  local done = ffi.C.ngx_http_lua_ffi_socket_tcp_settrustedstore(nil, self[1], store, message)
+  if done ~= 0 then
+    return nil, ffi.string(message[0])
+  end
+  return true
+end
+
+-- There is no OpenSSL behind a connection.
+function tcp.getsslpointer()
+  return nil, "not supported"
+end
+
+tcp.getsslctx = tcp.getsslpointer
+
+-- What the sockets of clients can do.
+local downstream, raw = {}, {}
+for _, name in ipairs { "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts", "getfd",
+  "getoption", "setoption" } do
+  downstream[name], raw[name] = tcp[name], tcp[name]
+end
+downstream.__index = downstream
+raw.__index, raw.send = raw, tcp.send
+
+function ngx.req.socket(...)
+  local n = select("#", ...)
+  if n > 1 then
+    error("expecting zero arguments, but got " .. n, 2)
+  end
+  local id, err = N["socket.req"]((...))
+  if not id then
+    return nil, err
+  end
+  return setmetatable({ handle(id) }, (...) and raw or downstream)
 end

@@ -10,7 +10,7 @@ local free = N["udp.free"]
 local handle = ffi.metatype("moonbeat_udp", { __gc = function(h) free(h.id) end })
 
 local udp = {}
-local mt = { __index = udp }
+udp.__index = udp
 
 local function argument(position, name, text)
   error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", 3)
@@ -104,5 +104,5 @@ function ngx.socket.udp(...)
   if select("#", ...) ~= 0 then
     error("expecting zero arguments, but got " .. select("#", ...), 2)
   end
-  return setmetatable({ handle(N["udp.new"]()) }, mt)
+  return setmetatable({ handle(N["udp.new"]()) }, udp)
 end
