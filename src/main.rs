@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use moonbeat::app;
+use moonbeat::base::alloc::Allocator;
 use moonbeat::cli::{HELP, Invocation};
 use moonbeat::process;
 
-/// A tenth of a small request's time goes into the system's allocator otherwise.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     if process::is_worker() {

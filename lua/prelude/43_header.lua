@@ -1,15 +1,19 @@
 -- ngx.header, ngx.resp
 local B = ...
-local N, ngx = B.N, B.ngx
+local N, F, ngx = B.N, B.F, B.ngx
 local type, rawget, setmetatable = type, rawget, setmetatable
-local lower, gsub = string.lower, string.gsub
-local get, set = N["header.get"], N["header.set"]
+local lower, find, gsub = string.lower, string.find, string.gsub
+local get, set, set_text = N["header.get"], N["header.set"], F.header_set
 
 ngx.header = setmetatable({}, {
   __index = function(_, name)
     return get(name)
   end,
   __newindex = function(_, name, value)
+    if type(name) == "string" and type(value) == "string"
+      and set_text(name, #name, value, #value) then
+      return
+    end
     return set(name, value)
   end,
 })
@@ -22,7 +26,7 @@ local any_case = {
     end
     name = lower(name)
     local value = rawget(headers, name)
-    if value == nil then
+    if value == nil and find(name, "_", 1, true) then
       value = rawget(headers, (gsub(name, "_", "-")))
     end
     return value

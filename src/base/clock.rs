@@ -52,6 +52,16 @@ pub fn update() {
         wall
     };
     CACHE.set(Some((known, mono_ms)));
+    TICKS.set(0);
+}
+
+/// Refreshes now and then: for places that are passed many times in a turn of the loop.
+pub fn tick() {
+    let passed = TICKS.get().wrapping_add(1);
+    TICKS.set(passed);
+    if passed % TICKS_TRUST == 0 {
+        update();
+    }
 }
 
 /// The wall time of this loop turn.
@@ -99,7 +109,11 @@ static ORIGIN: OnceLock<Instant> = OnceLock::new();
 /// How long the wall time is derived before the system is asked again.
 const WALL_TRUST_MS: u64 = 50;
 
+/// How many ticks the cache is trusted for.
+const TICKS_TRUST: u32 = 8;
+
 thread_local! {
+    static TICKS: Cell<u32> = const { Cell::new(0) };
     /// When the system was asked for the wall time, and its answer.
     static WALL: Cell<(u64, Wall)> = const { Cell::new((0, Wall { secs: 0, msec: 0 })) };
     static CACHE: Cell<Option<(Wall, u64)>> = const { Cell::new(None) };

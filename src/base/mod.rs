@@ -1,5 +1,6 @@
 //! Things without opinions: what every floor may use.
 
+pub mod alloc;
 pub mod clock;
 pub mod date;
 pub mod errno;

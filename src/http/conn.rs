@@ -287,6 +287,17 @@ impl Conn {
         }
     }
 
+    /// Lets `f` append to the write buffer; it must not write to the connection otherwise.
+    pub fn append(&self, f: impl FnOnce(&mut BytesMut)) {
+        if self.failed() {
+            return;
+        }
+        let buffer = &mut *self.write.borrow_mut();
+        let before = buffer.tail.len();
+        f(&mut buffer.tail);
+        buffer.bytes += buffer.tail.len() - before;
+    }
+
     pub fn unsent(&self) -> usize {
         self.write.borrow().bytes
     }
@@ -425,6 +436,7 @@ impl WriteBuffer {
     fn advance(&mut self, n: usize) {
         self.bytes -= n;
         match self.chunks.front_mut() {
+            None if n == self.tail.len() => self.tail.clear(),
             None => self.tail.advance(n),
             Some(chunk) => {
                 chunk.advance(n);

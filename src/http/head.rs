@@ -25,18 +25,19 @@ pub fn emit(r: &Rc<Request>) {
         return h2::respond::emit(r, stream);
     }
     decide_framing(r);
-    let mut text = BytesMut::with_capacity(256);
     let out = r.headers_out.borrow();
-    status_line(&out, &mut text);
-    general_lines(r, &out, &mut text);
-    connection_lines(r, &out, &mut text);
-    for header in &out.list {
-        if !is_framing(&header.name) {
-            line(&mut text, &header.name, &header.value);
+    r.conn.append(|text| {
+        text.reserve(HEAD_BYTES);
+        status_line(&out, text);
+        general_lines(r, &out, text);
+        connection_lines(r, &out, text);
+        for header in &out.list {
+            if !is_framing(&header.name) {
+                line(text, &header.name, &header.value);
+            }
         }
-    }
-    text.put_slice(b"\r\n");
-    r.conn.write_slice(&text);
+        text.put_slice(b"\r\n");
+    });
 }
 
 /// Writes body bytes of the main response, framed; decides when to send.
@@ -235,3 +236,6 @@ fn is_framing(name: &[u8]) -> bool {
         || name.eq_ignore_ascii_case(b"content-length")
         || name.eq_ignore_ascii_case(b"transfer-encoding")
 }
+
+/// Room for a usual head.
+const HEAD_BYTES: usize = 512;

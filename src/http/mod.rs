@@ -20,6 +20,7 @@ pub mod conn;
 pub mod deadline;
 pub mod head;
 pub mod headers;
+pub mod headers_in;
 pub mod method;
 pub mod output;
 pub mod request;

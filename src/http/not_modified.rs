@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::{base::date, conf::Scope};
+use crate::{base::date, conf::Scope, net::http1::Known};
 
 use super::{
     core::IfModifiedSince,
@@ -25,6 +25,9 @@ impl Filter for NotModified {
 
     fn header(&self, r: &Rc<Request>) -> Result<(), OutputError> {
         if r.is_subrequest() || r.headers_out.borrow().status != 200 {
+            return Ok(());
+        }
+        if !CONDITIONS.iter().any(|known| r.headers_in.may_have(*known)) {
             return Ok(());
         }
         let headers = r.headers_in.borrow();
@@ -92,3 +95,6 @@ fn has_tag(out: &HeadersOut, list: &Bytes, weak: bool) -> bool {
     let tag = bare(tag);
     list.split(|byte| *byte == b',').any(|one| bare(one.trim_ascii()) == tag)
 }
+
+const CONDITIONS: [Known; 4] =
+    [Known::IfUnmodifiedSince, Known::IfMatch, Known::IfModifiedSince, Known::IfNoneMatch];

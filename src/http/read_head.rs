@@ -19,7 +19,8 @@ use super::{
     body::Expected,
     build::{HttpConf, Listening},
     conn::Conn,
-    headers::{Header, Headers},
+    headers::Headers,
+    headers_in::HeadersIn,
     location::Server,
     method::Method,
     phase::Flow,
@@ -89,23 +90,26 @@ impl Reading<'_> {
         let ignored = parser.take_ignored();
         let length = parser.head_len();
         let raw = conn.with_read(|buf| buf.split_to(length).freeze());
-        let head = parser.finish(raw);
+        let mut head = parser.finish(raw);
+        let expects = head.header(Known::Expect);
+        let expects = expects.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let places = std::mem::take(&mut head.headers);
         let r = Rc::new(Request::new(
             conn.clone(),
             http.clone(),
             server,
             line(&head),
             Method::parse(head.raw.slice(head.line.method_name.range())),
-            headers(&head),
+            HeadersIn::unread(head.raw.clone(), places),
         ));
-        let host = head.host.as_ref().map(|host| Bytes::copy_from_slice(&host.name));
-        *r.host.borrow_mut() = host;
+        *r.host.borrow_mut() = head.host.take().map(|host| Vec::from(host.name).into());
         for text in ignored {
             r.log(Level::Info, format_args!("{text}"));
         }
         keep_groups(&r, groups);
         let answer = target(&r, &head);
         framing(&r, &head);
+        r.body.expect_continue.set(expects);
         match answer {
             Ok(()) => Head::Request(r),
             Err(status) => Head::Refused(r, Flow::Status(status)),
@@ -142,13 +146,14 @@ impl Reading<'_> {
     fn bare_request(&self) -> Rc<Request> {
         let known = self.parser.line();
         let raw = self.conn.with_read(|buf| buf.split().freeze());
-        let whole = match known.next {
-            0 => first_line(&raw),
-            _ => raw.slice(known.whole.range()),
+        let text = match known.next {
+            0 => 0..first_line(&raw),
+            _ => known.whole.range(),
         };
         let line = RequestLine {
-            text: whole,
-            target: raw.slice(known.target.range()),
+            apart: None,
+            text,
+            target: known.target.range(),
             version: if known.version == 0 { 1000 } else { known.version },
             raw_head: raw.clone(),
             line_bytes: known.next,
@@ -179,9 +184,8 @@ impl Reading<'_> {
 }
 
 /// nginx keeps what came up to the line end, or all of it.
-fn first_line(raw: &Bytes) -> Bytes {
-    let end = memchr::memchr2(b'\r', b'\n', raw).unwrap_or(raw.len());
-    raw.slice(..end)
+fn first_line(raw: &Bytes) -> usize {
+    memchr::memchr2(b'\r', b'\n', raw).unwrap_or(raw.len())
 }
 
 fn rules(server: &Server) -> Rules {
@@ -199,48 +203,46 @@ fn rules(server: &Server) -> Rules {
 
 fn line(head: &RequestHead) -> RequestLine {
     let whole = head.line.whole.range();
+    let target = head.line.target.range();
+    // Empty lines before the request line do not belong to it.
+    let start = whole.start;
     RequestLine {
-        // Empty lines before the request line do not belong to it.
-        raw_head: head.raw.slice(whole.start..),
-        line_bytes: head.line.next - whole.start,
-        text: head.raw.slice(whole),
-        target: head.raw.slice(head.line.target.range()),
+        raw_head: head.raw.slice(start..),
+        apart: None,
+        line_bytes: head.line.next - start,
+        text: 0..whole.end - start,
+        target: target.start - start..target.end - start,
         version: head.line.version,
     }
 }
 
-fn headers(head: &RequestHead) -> Headers {
-    let lines = head.headers.iter();
-    lines
-        .map(|line| Header {
-            name: head.raw.slice(line.name.range()),
-            value: head.raw.slice(line.value.range()),
-        })
-        .collect()
-}
-
 /// Normalises the target into path and arguments.
 fn target(r: &Rc<Request>, head: &RequestHead) -> Result<(), u16> {
-    let text = r.line.target.clone();
-    let parsed = if head.line.complex || head.line.empty_path {
-        match uri::normalize(&text, head.line.empty_path, r.server().merge_slashes) {
-            Ok(parsed) => parsed,
-            Err(uri::InvalidUri) => {
-                r.log(
-                    Level::Info,
-                    format_args!("client sent invalid request while reading client request line"),
-                );
-                return Err(400);
-            }
+    let text = &r.line.target();
+    if !head.line.complex && !head.line.empty_path {
+        let (path, args) = uri::split(text);
+        *r.uri.borrow_mut() = text.slice(path);
+        if !args.is_empty() {
+            *r.args.borrow_mut() = text.slice(args);
         }
-    } else {
-        uri::split(&text)
-    };
-    *r.args.borrow_mut() = text.slice(parsed.args);
-    *r.uri.borrow_mut() = parsed.path.into();
-    r.quoted_uri.set(parsed.quoted);
-    r.valid_unparsed_uri.set(!head.line.empty_path);
-    Ok(())
+        return Ok(());
+    }
+    match uri::normalize(text, head.line.empty_path, r.server().merge_slashes) {
+        Ok(parsed) => {
+            *r.args.borrow_mut() = text.slice(parsed.args);
+            *r.uri.borrow_mut() = parsed.path.into();
+            r.quoted_uri.set(parsed.quoted);
+            r.valid_unparsed_uri.set(!head.line.empty_path);
+            Ok(())
+        }
+        Err(uri::InvalidUri) => {
+            r.log(
+                Level::Info,
+                format_args!("client sent invalid request while reading client request line"),
+            );
+            Err(400)
+        }
+    }
 }
 
 fn framing(r: &Rc<Request>, head: &RequestHead) {
@@ -255,10 +257,6 @@ fn framing(r: &Rc<Request>, head: &RequestHead) {
         Connection::Unsaid => head.line.version >= 1001,
     };
     r.keepalive.set(keepalive);
-    let expect = head.header(Known::Expect);
-    if expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-        r.body.expect_continue.set(true);
-    }
 }
 
 /// Groups of a regex server name become captures, named ones variables.

@@ -11,6 +11,7 @@ use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
     fmt,
+    ops::Range,
     rc::Rc,
     sync::Arc,
 };
@@ -26,6 +27,7 @@ use super::{
     capture::Capture,
     conn::Conn,
     headers::{Headers, HeadersOut},
+    headers_in::HeadersIn,
     location::{Location, Server},
     method::Method,
     output::Postponed,
@@ -36,16 +38,34 @@ use super::{
 /// What came with the request line.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLine {
-    /// The whole line without its end, for `$request`.
-    pub text: Bytes,
-    /// The target as it came, for `$request_uri`.
-    pub target: Bytes,
-    /// 9 (no version given), 1000 or 1001, as `$server_protocol` tells.
-    pub version: u16,
     /// The raw head, request line included, for `ngx.req.raw_header`.
     pub raw_head: Bytes,
+    /// The line, when the head has none: that of HTTP/2 is made up.
+    pub apart: Option<Bytes>,
+    /// Where in the head the whole line without its end stands.
+    pub text: Range<usize>,
+    /// Where in the head the target stands.
+    pub target: Range<usize>,
     /// Length of the request line with its end inside `raw_head`.
     pub line_bytes: usize,
+    /// 9 (no version given), 1000 or 1001, as `$server_protocol` tells.
+    pub version: u16,
+}
+
+impl RequestLine {
+    /// The whole line without its end, as `$request` shows it.
+    pub fn text(&self) -> Bytes {
+        self.holder().slice(self.text.clone())
+    }
+
+    /// The target as it came, as `$request_uri` shows it.
+    pub fn target(&self) -> Bytes {
+        self.holder().slice(self.target.clone())
+    }
+
+    fn holder(&self) -> &Bytes {
+        self.apart.as_ref().unwrap_or(&self.raw_head)
+    }
 }
 
 /// What a feature keeps with a request, by its type.
@@ -72,7 +92,7 @@ pub struct Request {
     pub valid_location: Cell<bool>,
     /// The path was percent-encoded in some place: sent on, it has to be encoded anew.
     pub quoted_uri: Cell<bool>,
-    pub headers_in: RefCell<Headers>,
+    pub headers_in: HeadersIn,
     /// Host as the virtual server was chosen by: lower case, without port.
     pub host: RefCell<Option<Bytes>>,
     pub headers_out: RefCell<HeadersOut>,
@@ -125,13 +145,14 @@ pub struct SubrequestSpec {
 }
 
 impl Request {
+    #[inline]
     pub fn new(
         conn: Rc<Conn>,
         http: Arc<HttpConf>,
         server: Arc<Server>,
         line: RequestLine,
         method: Method,
-        headers: Headers,
+        headers: impl Into<HeadersIn>,
     ) -> Self {
         let vars = Rc::new(VarSlots::new(http.vars.slots()));
         Self {
@@ -148,7 +169,7 @@ impl Request {
             valid_unparsed_uri: Cell::new(true),
             valid_location: Cell::new(true),
             quoted_uri: Cell::new(false),
-            headers_in: RefCell::new(headers),
+            headers_in: headers.into(),
             host: RefCell::default(),
             headers_out: RefCell::default(),
             body: Body::default(),
@@ -230,6 +251,11 @@ impl Request {
     /// Reads the location without counting a reference.
     pub fn with_location<T>(&self, read: impl FnOnce(&Location) -> T) -> T {
         read(&self.location.borrow())
+    }
+
+    /// Whether no location was found, or none was looked for yet.
+    pub fn is_in_server_root(&self) -> bool {
+        Arc::ptr_eq(&self.location.borrow(), &self.server.borrow().root)
     }
 
     pub fn set_server(&self, server: Arc<Server>) {

@@ -32,7 +32,7 @@ impl fmt::Display for Tail<'_> {
         write!(f, ", client: {}", BStr::new(&*r.conn.remote_text.borrow()))?;
         write!(f, ", server: {}", BStr::new(&r.server().name_text()))?;
         if !r.line.text.is_empty() {
-            write!(f, ", request: \"{}\"", BStr::new(&r.line.text))?;
+            write!(f, ", request: \"{}\"", BStr::new(&r.line.text()))?;
         }
         if r.is_subrequest() {
             write!(f, ", subrequest: \"{}\"", BStr::new(&*r.uri.borrow()))?;

@@ -119,7 +119,8 @@ fn checked(r: &Rc<Request>, conf: &SecureLink) -> Option<Bytes> {
 
 /// `/any/HASH/link`, where HASH is of the link and the secret.
 fn by_secret(r: &Rc<Request>, secret: &Bytes) -> Option<Bytes> {
-    let path = r.line.target.get(1..)?;
+    let target = r.line.target();
+    let path = target.get(1..)?;
     let path = &path[memchr::memchr(b'/', path)? + 1..];
     let slash = memchr::memchr(b'/', path)?;
     let (hash, link) = (&path[..slash], &path[slash + 1..]);
@@ -132,5 +133,5 @@ fn by_secret(r: &Rc<Request>, secret: &Bytes) -> Option<Bytes> {
     md5.update(link);
     md5.update(secret);
     let right: String = md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    hash.eq_ignore_ascii_case(right.as_bytes()).then(|| r.line.target.slice_ref(link))
+    hash.eq_ignore_ascii_case(right.as_bytes()).then(|| target.slice_ref(link))
 }

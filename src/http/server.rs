@@ -9,13 +9,13 @@
 use std::{
     cell::Cell,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -172,13 +172,14 @@ impl Server {
             let _ = conn.proxy_protocol.set(told);
         }
         let mut first = true;
-        let mut stop = pin!(self.stop.notified());
-        if listening.may_speak_h2() && self.preface(&conn, listening, stop.as_mut()).await {
+        let mut stop = StopWatch { notified: Box::pin(self.stop.notified()), listens: false };
+        if listening.may_speak_h2() && self.preface(&conn, listening, &mut stop).await {
+            let stop = stop.notified.as_mut();
             return h2::session::serve(self, &self.http, listening, conn, stop).await;
         }
         loop {
             self.counts.waits();
-            let arrived = self.next_head_arrives(&conn, listening, first, stop.as_mut()).await;
+            let arrived = self.next_head_arrives(&conn, listening, first, &mut stop).await;
             self.counts.waited();
             if !arrived {
                 break;
@@ -200,7 +201,7 @@ impl Server {
         conn: &Rc<Conn>,
         listening: &Listening,
         first: bool,
-        mut stop: Pin<&mut Notified<'_>>,
+        stop: &mut StopWatch<'_>,
     ) -> bool {
         if conn.with_read(|read| !read.is_empty()) {
             return true;
@@ -216,8 +217,8 @@ impl Server {
             if let Poll::Ready(filled) = conn.poll_fill(cx, read_head::FIRST_READ_BYTES) {
                 return Poll::Ready(matches!(filled, Ok(count) if count > 0));
             }
-            let over = self.stopping.get() || stop.as_mut().poll(cx).is_ready();
-            if over && !told {
+            stop.listen(cx);
+            if self.stopping.get() && !told {
                 // What is on its way already is still served.
                 told = true;
                 conn.deadline.set(grace_ms(*self.shutdown.borrow()));
@@ -225,7 +226,7 @@ impl Server {
             conn.deadline.poll(cx).map(|()| false)
         });
         let arrived = arrived.await;
-        clock::update();
+        clock::tick();
         arrived
     }
 
@@ -234,7 +235,7 @@ impl Server {
         &self,
         conn: &Rc<Conn>,
         listening: &Listening,
-        mut stop: Pin<&mut Notified<'_>>,
+        stop: &mut StopWatch<'_>,
     ) -> bool {
         let agreed = super::tls::session(conn)
             .is_some_and(|session| session.alpn.as_deref() == Some(&b"h2"[..]));
@@ -255,7 +256,7 @@ impl Server {
                 return false;
             }
             let arrived = match empty {
-                true => self.next_head_arrives(conn, listening, true, stop.as_mut()).await,
+                true => self.next_head_arrives(conn, listening, true, stop).await,
                 false => conn.fill(read_head::FIRST_READ_BYTES).await.is_ok_and(|count| count > 0),
             };
             if !arrived {
@@ -314,12 +315,11 @@ impl Server {
     }
 
     fn limit_keepalive(&self, r: &Rc<Request>) {
-        let location = r.location();
-        let core = location.core();
-        if self.stopping.get()
-            || core.keepalive_timeout_ms() == 0
-            || r.conn.requests.get() >= core.keepalive_requests()
-        {
+        let spent = r.with_location(|location| {
+            let core = location.core();
+            core.keepalive_timeout_ms() == 0 || r.conn.requests.get() >= core.keepalive_requests()
+        });
+        if spent || self.stopping.get() {
             r.keepalive.set(false);
         }
     }
@@ -328,22 +328,36 @@ impl Server {
         if conn.hijacked.get() || conn.failed() {
             return false;
         }
-        let timeouts = {
-            let location = r.location();
+        if r.keepalive.get() && !r.connection_error.get() && !r.body.is_pending() {
+            return true;
+        }
+        let timeouts = r.with_location(|location| {
             let core = location.core();
             (core.lingering_close(), core.lingering_timeout_ms(), core.lingering_time_ms())
-        };
+        });
         if r.keepalive.get() && !r.connection_error.get() {
             let drain = tokio::time::timeout(Duration::from_millis(timeouts.1), r.drain_body());
-            if r.body.is_pending() && !matches!(drain.await, Ok(true)) {
-                return false;
-            }
-            return true;
+            return matches!(drain.await, Ok(true));
         }
         if r.body.is_pending() && timeouts.0 > 0 || timeouts.0 == 2 {
             linger(conn, timeouts.1, timeouts.2).await;
         }
         false
+    }
+}
+
+/// Wakes a connection's task when the worker is told to stop.
+struct StopWatch<'a> {
+    notified: Pin<Box<Notified<'a>>>,
+    listens: bool,
+}
+
+impl StopWatch<'_> {
+    /// Asks to be woken; once is enough, as a connection has one task only.
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        if !self.listens {
+            self.listens = self.notified.as_mut().poll(cx).is_pending();
+        }
     }
 }
 

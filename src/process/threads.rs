@@ -118,7 +118,7 @@ impl Seat {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .on_thread_unpark(crate::base::clock::update)
-            .build();
+            .build_local(runtime::LocalOptions::default());
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(e) => {
@@ -130,18 +130,31 @@ impl Seat {
         if opened.recv().is_err() || !self.drop_root() {
             return;
         }
-        runtime.block_on(self.serve(prepared));
+        // The tasks end with the runtime. No `LocalSet`: its queue costs a lock for each wake-up.
+        let end = runtime.block_on(self.run(prepared));
+        drop(runtime);
+        drop(end);
     }
 
-    /// Serves on the calling thread's runtime until told to stop.
+    /// Serves on the control thread's runtime until told to stop.
     pub(super) async fn serve(self, prepared: Prepared) {
+        // Of its own, so that the tasks end with this worker and not with the process.
+        let local = LocalSet::new();
+        let end = local.run_until(self.run(prepared)).await;
+        drop(local);
+        drop(end);
+    }
+
+    /// Serves until told to stop. What is given back tells of the end when it is dropped: after
+    /// the tasks that are left.
+    async fn run(self, prepared: Prepared) -> End {
         let Self { cycle, bound, index, hooks, shutdown, end } = self;
         let listeners: Result<Vec<_>, _> = bound.iter().map(|b| b.listener(index)).collect();
         let listeners = match listeners {
             Ok(listeners) => listeners,
             Err(e) => {
                 emit(Level::Alert, format_args!("listening socket is unusable {}", Errno(&e)));
-                return;
+                return end;
             }
         };
         // The sockets live in the listeners and with the control thread from here on: a worker
@@ -149,13 +162,11 @@ impl Seat {
         drop(bound);
         let count = cycle.workers();
         let ctx = ThreadCtx { cycle, index, count, listeners, shutdown, prepared };
-        let local = LocalSet::new();
-        let life = AssertUnwindSafe(local.run_until((hooks.run)(ctx))).catch_unwind();
+        let life = AssertUnwindSafe((hooks.run)(ctx)).catch_unwind();
         if life.await.is_err() {
             emit(Level::Alert, format_args!("worker thread {index} panicked"));
         }
-        drop(local);
-        drop(end);
+        end
     }
 
     /// Worker threads of a master give up root; the control thread stays to read keys and logs.

@@ -56,6 +56,7 @@ const BORDERS: &[(&str, &[&str])] = &[
 
 /// Files that may hold unsafe code, each with its reason.
 const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("src/base/alloc.rs", "the global allocator"),
     ("src/base/regex.rs", "PCRE2's C interface"),
     ("src/base/tz.rs", "the C library\'s time zone rules"),
     ("src/lua/raw/", "LuaJIT's C interface"),

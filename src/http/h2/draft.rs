@@ -278,26 +278,36 @@ impl<'a> Draft<'a> {
 }
 
 fn request_line(method: &Bytes, path: &Bytes, block: Bytes) -> RequestLine {
+    let mut line = RequestLine { version: 2000, raw_head: block, ..RequestLine::default() };
     let text = match path.is_empty() {
         true => Bytes::new(),
         false => [&method[..], b" ", path, b" HTTP/2.0"].concat().into(),
     };
-    RequestLine { text, target: path.clone(), version: 2000, raw_head: block, line_bytes: 0 }
+    if !path.is_empty() {
+        let start = method.len() + 1;
+        line.target = start..start + path.len();
+    }
+    line.text = 0..text.len();
+    line.apart = Some(text);
+    line
 }
 
 /// Normalises the path.
 fn target(r: &Rc<Request>) -> Result<(), u16> {
-    let text = r.line.target.clone();
-    let parsed = match line::is_complex(&text) {
-        false => uri::split(&text),
-        true => uri::normalize(&text, false, r.server().merge_slashes).map_err(|_| {
-            r.log(
-                Level::Info,
-                format_args!("client sent invalid :path header: \"{}\"", BStr::new(&text)),
-            );
-            400u16
-        })?,
-    };
+    let text = r.line.target();
+    if !line::is_complex(&text) {
+        let (path, args) = uri::split(&text);
+        *r.uri.borrow_mut() = text.slice(path);
+        *r.args.borrow_mut() = text.slice(args);
+        return Ok(());
+    }
+    let parsed = uri::normalize(&text, false, r.server().merge_slashes).map_err(|_| {
+        r.log(
+            Level::Info,
+            format_args!("client sent invalid :path header: \"{}\"", BStr::new(&text)),
+        );
+        400u16
+    })?;
     *r.args.borrow_mut() = text.slice(parsed.args);
     *r.uri.borrow_mut() = parsed.path.into();
     r.quoted_uri.set(parsed.quoted);

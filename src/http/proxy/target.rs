@@ -155,7 +155,7 @@ async fn resolve(r: &Rc<Request>, url: &Url) -> Result<Vec<Addr>, u16> {
 fn uri(r: &Rc<Request>, path: Bytes, replaced: Option<usize>) -> Bytes {
     match replaced {
         None if !path.is_empty() => return path,
-        _ if path.is_empty() && r.valid_unparsed_uri.get() => return r.line.target.clone(),
+        _ if path.is_empty() && r.valid_unparsed_uri.get() => return r.line.target(),
         _ => {}
     }
     let whole = r.uri.borrow();

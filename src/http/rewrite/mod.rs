@@ -118,11 +118,11 @@ impl Handler for Rewriter {
     }
 
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
-        let location = r.location();
-        if !self.server && Arc::ptr_eq(&location, &r.server().root) {
+        if !self.server && r.is_in_server_root() {
             // No location was found; the server's program has run already.
             return Step::Ready(Flow::Decline);
         }
+        let location = r.location();
         let program = location.scope.part::<Program>();
         Step::Ready(match run(r, &program.0, &location.conditional) {
             Outcome::Finished(flow) => flow,
@@ -279,7 +279,8 @@ fn matches(r: &Rc<Request>, regex: &Regex, pattern: &[u8], text: &Bytes) -> Resu
 
 /// Whether groups of the URI were encoded when they came, or hold a plus.
 fn is_quoted(r: &Rc<Request>) -> bool {
-    let path = || r.line.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let target = r.line.target();
+    let path = || target.split(|byte| *byte == b'?').next().unwrap_or_default();
     r.quoted_uri.get() || path().contains(&b'+')
 }
 

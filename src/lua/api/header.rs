@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Topic;
 use super::encode::push_pairs;
@@ -14,17 +14,26 @@ use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
 use crate::lua::conf::LuaLoc;
+use crate::lua::ctx;
 use crate::lua::phase::{Phase, REQUEST};
+use crate::lua::raw::ffi::{Ffi, FfiAddr, In, guard};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 use crate::lua::request::LuaRequest;
 
-pub const TOPIC: Topic = Topic::of(&[
-    Op { name: "header.get", phases: REQUEST, run: get },
-    Op { name: "header.set", phases: REQUEST, run: |c| set(c, true) },
-    Op { name: "header.add", phases: REQUEST, run: |c| set(c, false) },
-    Op { name: "header.resp_headers", phases: REQUEST, run: resp_headers },
-    Op { name: "header.set_status_line", phases: REQUEST, run: set_status_line },
-]);
+pub const TOPIC: Topic = Topic {
+    ops: &[
+        Op { name: "header.get", phases: REQUEST, run: get },
+        Op { name: "header.set", phases: REQUEST, run: |c| set(c, true) },
+        Op { name: "header.add", phases: REQUEST, run: |c| set(c, false) },
+        Op { name: "header.resp_headers", phases: REQUEST, run: resp_headers },
+        Op { name: "header.set_status_line", phases: REQUEST, run: set_status_line },
+    ],
+    ffi: &[Ffi {
+        name: "header_set",
+        ctype: "bool (*)(const char *, size_t, const char *, size_t)",
+        addr: FfiAddr(set_text as *const ()),
+    }],
+};
 
 fn get(c: &Call<'_>) -> Result<c_int, Raise> {
     let r = c.request()?;
@@ -92,13 +101,33 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
             return Err(Raise::text("failed to set header content-length (error: -1)"));
         }
     }
+    store(r, name, values, replaces);
+    Ok(0)
+}
+
+/// Sets a header to one text, as most scripts do; false when that is a case for [`set`].
+extern "C" fn set_text(name: In<u8>, name_len: usize, value: In<u8>, value_len: usize) -> bool {
+    guard(false, || {
+        let Some(ctx) = ctx::current() else { return false };
+        let Some(r) = &ctx.request else { return false };
+        let name = name.slice(name_len);
+        let allowed = REQUEST & ctx.phase.bit() != 0 && !r.header_sent.get();
+        if !allowed || name.eq_ignore_ascii_case(b"content-length") {
+            return false;
+        }
+        let value = escape_with(value.slice(value_len), ESCAPE_VALUE);
+        store(r, header_name(r, name), smallvec![value], true);
+        true
+    })
+}
+
+fn store(r: &Rc<Request>, name: Bytes, values: Values, replaces: bool) {
     let lua = r.ext::<LuaRequest>();
     lua.headers_set.set(true);
     if name.eq_ignore_ascii_case(b"content-type") {
         lua.mime_set.set(true);
     }
     put(&mut r.headers_out.borrow_mut(), name, values, replaces);
-    Ok(0)
 }
 
 fn text_of(v: &crate::lua::raw::View<'_>, at: c_int) -> Option<Bytes> {
@@ -218,11 +247,11 @@ pub fn push_unique(c: &Call<'_>, list: &Headers, raw: bool) -> c_int {
     let mut lower = Vec::with_capacity(32);
     for header in list {
         if raw {
-            c.put(&header.name, &header.value);
+            c.put_text(&header.name, &header.value);
         } else {
             lower.clear();
             lower.extend(header.name.iter().map(u8::to_ascii_lowercase));
-            c.put(&lower, &header.value);
+            c.put_text(&lower, &header.value);
         }
     }
     1

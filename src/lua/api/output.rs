@@ -25,7 +25,7 @@ fn say(c: &Call<'_>, newline: bool) -> Result<c_int, Raise> {
     if let Some(refusal) = refusal(c, &lua)? {
         return Ok(refusal);
     }
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(length_hint(c) + usize::from(newline));
     for index in 1..=c.len() {
         append(c, index, &mut text).map_err(|message| c.arg_error(index, message))?;
     }
@@ -39,6 +39,11 @@ fn say(c: &Call<'_>, newline: bool) -> Result<c_int, Raise> {
         output::send(r, &lua, Some(Bytes::from(text)))
     };
     sent(c, done)
+}
+
+/// The length of the text when all arguments are strings: exact, so that it need not move.
+fn length_hint(c: &Call<'_>) -> usize {
+    (1..=c.len()).filter(|index| c.kind(*index) == Kind::Str).map(|index| c.raw_len(index)).sum()
 }
 
 fn refusal(c: &Call<'_>, lua: &LuaRequest) -> Result<Option<c_int>, Raise> {

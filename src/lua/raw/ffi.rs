@@ -88,11 +88,11 @@ pub(crate) fn push_rows(l: *mut lua_State, rows: impl Iterator<Item = &'static F
         c::lua_checkstack(l, 8);
         c::lua_createtable(l, 0, 64);
         for row in rows {
-            c::lua_pushlstring(l, row.name.as_ptr().cast(), row.name.len());
+            c::lua_pushlstring_(l, row.name.as_ptr().cast(), row.name.len());
             c::lua_createtable(l, 2, 0);
             c::lua_pushlightuserdata(l, row.addr.0.cast_mut().cast::<c_void>());
             c::lua_rawseti_(l, -2, 1);
-            c::lua_pushlstring(l, row.ctype.as_ptr().cast(), row.ctype.len());
+            c::lua_pushlstring_(l, row.ctype.as_ptr().cast(), row.ctype.len());
             c::lua_rawseti_(l, -2, 2);
             c::lua_rawset(l, -3);
         }

@@ -111,7 +111,7 @@ fn push_num(l: *mut lua_State, v: f64) {
 
 fn push_bytes(l: *mut lua_State, v: &[u8]) {
     // SAFETY: as in push_nil; Lua copies the bytes.
-    unsafe { c::lua_pushlstring(l, v.as_ptr().cast(), v.len()) };
+    unsafe { c::lua_pushlstring_(l, v.as_ptr().cast(), v.len()) };
 }
 
 fn push_list(l: *mut lua_State, list: &[Val]) {

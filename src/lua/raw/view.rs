@@ -213,6 +213,20 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Sets `table[key] = value` for two texts, the table being on top of the stack.
+    pub fn put_text(&self, key: &[u8], value: &[u8]) {
+        if self.kind(-1) != Kind::Table {
+            return;
+        }
+        // SAFETY: room is reserved; the table is third from the top when its field is set.
+        unsafe {
+            c::lua_checkstack(self.l, 4);
+            c::lua_pushlstring_(self.l, key.as_ptr().cast(), key.len());
+            c::lua_pushlstring_(self.l, value.as_ptr().cast(), value.len());
+            c::lua_rawset(self.l, -3);
+        }
+    }
+
     /// Pops the top value into item `n` of the table below it.
     pub fn put_item(&self, n: usize) {
         if self.kind(-2) == Kind::Table {

@@ -8,7 +8,7 @@
 //! A bare LF ends a line, spaces around the value are cut, a line without a colon is a name with an
 //! empty value: so nginx has it.
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::Span;
 use super::cursor::{Cursor, Stop};
@@ -76,8 +76,48 @@ pub(super) struct Malformed {
 impl Known {
     /// Finds a name by its letters, whatever their case.
     pub fn of(name: &[u8]) -> Self {
+        let rows: &[(&str, Self)] = match name.len() {
+            2 => &[("TE", Self::Te)],
+            3 => &[("Via", Self::Via)],
+            4 => &[("Host", Self::Host), ("Date", Self::Date)],
+            5 => &[("Range", Self::Range)],
+            6 => &[("Cookie", Self::Cookie), ("Expect", Self::Expect), ("Server", Self::Server)],
+            7 => &[
+                ("Referer", Self::Referer),
+                ("Upgrade", Self::Upgrade),
+                ("Trailer", Self::Trailer),
+            ],
+            8 => &[
+                ("If-Match", Self::IfMatch),
+                ("If-Range", Self::IfRange),
+                ("Location", Self::Location),
+            ],
+            10 => &[
+                ("User-Agent", Self::UserAgent),
+                ("Connection", Self::Connection),
+                ("Keep-Alive", Self::KeepAlive),
+            ],
+            12 => &[("Content-Type", Self::ContentType)],
+            13 => &[
+                ("If-None-Match", Self::IfNoneMatch),
+                ("Content-Range", Self::ContentRange),
+                ("Authorization", Self::Authorization),
+                ("Last-Modified", Self::LastModified),
+            ],
+            14 => &[("Content-Length", Self::ContentLength)],
+            15 => &[
+                ("Accept-Encoding", Self::AcceptEncoding),
+                ("X-Forwarded-For", Self::XForwardedFor),
+            ],
+            17 => &[
+                ("If-Modified-Since", Self::IfModifiedSince),
+                ("Transfer-Encoding", Self::TransferEncoding),
+            ],
+            19 => &[("If-Unmodified-Since", Self::IfUnmodifiedSince)],
+            _ => &[],
+        };
         let is_name = |row: &&(&str, Self)| row.0.as_bytes().eq_ignore_ascii_case(name);
-        TABLE.iter().find(is_name).map_or(Self::Other, |&(_, known)| known)
+        rows.iter().find(is_name).map_or(Self::Other, |&(_, known)| known)
     }
 
     /// Whether a request with two of these is refused.
@@ -140,7 +180,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>, underscores: bool) -> Result<Parsed
 fn name(cursor: &mut Cursor<'_>, start: usize, underscores: bool) -> Result<bool, Stop<Malformed>> {
     let mut invalid = false;
     loop {
-        cursor.skip(|c| c.is_ascii_alphanumeric() || c == b'-')?;
+        cursor.skip(|c| NAME_BYTES[usize::from(c)])?;
         match cursor.peek()? {
             b':' | b'\n' => return Ok(invalid),
             b'\r' if cursor.at() > start => return Ok(invalid),
@@ -158,8 +198,8 @@ fn value(cursor: &mut Cursor<'_>, line_start: usize) -> Result<Span, Stop<Malfor
     let Some(len) = memchr::memchr3(b'\n', b'\r', 0, cursor.rest()) else {
         return Err(Stop::More);
     };
-    let text = cursor.rest()[..len].trim_end_with(|c| c == ' ');
-    let end = start + text.len();
+    let spaces = cursor.rest()[..len].iter().rev().take_while(|&&c| c == b' ').count();
+    let end = start + len - spaces;
     cursor.jump(start + len);
     match cursor.next()? {
         b'\n' => return Ok(Span::new(start, end)),
@@ -178,34 +218,13 @@ fn malformed<T>(start: usize, end: usize) -> Result<T, Stop<Malformed>> {
     Err(Stop::Bad(Malformed { start, end }))
 }
 
-/// Names of requests first, in nginx's order.
-const TABLE: [(&str, Known); 28] = [
-    ("Host", Known::Host),
-    ("Connection", Known::Connection),
-    ("If-Modified-Since", Known::IfModifiedSince),
-    ("If-Unmodified-Since", Known::IfUnmodifiedSince),
-    ("If-Match", Known::IfMatch),
-    ("If-None-Match", Known::IfNoneMatch),
-    ("User-Agent", Known::UserAgent),
-    ("Referer", Known::Referer),
-    ("Content-Length", Known::ContentLength),
-    ("Content-Range", Known::ContentRange),
-    ("Content-Type", Known::ContentType),
-    ("Range", Known::Range),
-    ("If-Range", Known::IfRange),
-    ("Transfer-Encoding", Known::TransferEncoding),
-    ("TE", Known::Te),
-    ("Expect", Known::Expect),
-    ("Upgrade", Known::Upgrade),
-    ("Accept-Encoding", Known::AcceptEncoding),
-    ("Via", Known::Via),
-    ("Authorization", Known::Authorization),
-    ("Keep-Alive", Known::KeepAlive),
-    ("X-Forwarded-For", Known::XForwardedFor),
-    ("Cookie", Known::Cookie),
-    ("Date", Known::Date),
-    ("Server", Known::Server),
-    ("Location", Known::Location),
-    ("Last-Modified", Known::LastModified),
-    ("Trailer", Known::Trailer),
-];
+/// Letters, digits and dashes: what header names are made of.
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+        byte += 1;
+    }
+    table
+};

@@ -28,15 +28,17 @@ impl Host {
             Some(_) => return None,
         };
         let inside = name.strip_prefix(b"[").map_or(name, |n| &n[..n.len() - 1]);
-        let literal = inside.len() < name.len();
-        let allowed = |c: &u8| {
-            c.is_ascii_alphanumeric()
-                || MARKS.contains(c)
-                || *c == if literal { b':' } else { b'%' }
-        };
-        let empty_label = inside.windows(2).any(|w| w == b"..");
+        let extra = if inside.len() < name.len() { b':' } else { b'%' };
+        let mut before = 0;
+        for &byte in inside {
+            let allowed = NAME_BYTES[usize::from(byte)] || byte == extra;
+            if !allowed || byte == b'.' && before == b'.' {
+                return None;
+            }
+            before = byte;
+        }
         let name = name.strip_suffix(b".").unwrap_or(name);
-        if name.is_empty() || empty_label || !inside.iter().all(allowed) {
+        if name.is_empty() {
             return None;
         }
         Some(Self { name: name.to_ascii_lowercase().into(), port })
@@ -51,8 +53,22 @@ fn parse_port(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// Unreserved characters and sub-delimiters that are neither letters nor digits.
-const MARKS: &[u8] = b"-._~!$&'()*+,;=";
+/// Letters, digits, and the unreserved characters and sub-delimiters that are neither.
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"-._~!$&'()*+,;=";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

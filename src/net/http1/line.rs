@@ -6,7 +6,7 @@
 //! ```
 
 use super::cursor::{Cursor, Stop};
-use super::{BadRequest, HTTP_09, Method, Span};
+use super::{BadRequest, HTTP_09, HTTP_11, Method, Span};
 
 /// A request line; places are those of the buffer that was parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,6 +171,13 @@ fn version(cursor: &mut Cursor<'_>, line: &mut RequestLine) -> Parsed<usize> {
     let target_end = cursor.at();
     cursor.skip(|c| c == b' ')?;
     let start = cursor.at();
+    if start > target_end && line.method != Method::Connect && cursor.rest().starts_with(USUAL) {
+        let end = start + USUAL.len() - 2;
+        cursor.jump(end + 2);
+        line.version = HTTP_11;
+        line.protocol = Span::new(start, end);
+        return Ok(end);
+    }
     if matches!(cursor.peek()?, b'\r' | b'\n') {
         line.version = HTTP_09;
         let end = line_end(cursor)?;
@@ -243,5 +250,7 @@ fn bad<T>(status: u16, text: &str) -> Parsed<T> {
     Err(Stop::Bad(BadRequest::line(status, text)))
 }
 
+/// How nearly every request line ends.
+const USUAL: &[u8] = b"HTTP/1.1\r\n";
 /// What may stand between the brackets of an IPv6 address beside letters and digits.
 const IP_LITERAL: &[u8] = b":-._~!$&'()*+,;=";

@@ -23,11 +23,12 @@ pub struct Uri {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUri;
 
-/// Splits a target that [`super::RequestLine::complex`] does not call complex: nothing is decoded.
-pub fn split(target: &[u8]) -> Uri {
-    let end = memchr::memchr(b'?', target);
-    let args = end.map_or(target.len(), |at| at + 1)..target.len();
-    Uri { path: target[..end.unwrap_or(target.len())].to_vec(), args, quoted: false }
+/// Where path and arguments of a target stand that [`super::RequestLine::complex`] does not call
+/// complex: nothing is decoded.
+pub fn split(target: &[u8]) -> (Range<usize>, Range<usize>) {
+    let question = memchr::memchr(b'?', target);
+    let args = question.map_or(target.len(), |at| at + 1);
+    (0..question.unwrap_or(target.len()), args..target.len())
 }
 
 /// Normalises a target in any form. With `empty_path` a slash is missing in front of it.
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(args("/a?x=%20&y#f"), "x=%20&y");
         assert_eq!(args("/a#f?x"), "");
         assert_eq!(args("/a?"), "");
-        assert_eq!(split(b"/a?b?c").args, 3..6);
+        assert_eq!(split(b"/a?b?c"), (0..2, 3..6));
     }
 
     #[test]
