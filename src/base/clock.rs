@@ -59,7 +59,7 @@ pub fn update() {
 pub fn tick() {
     let passed = TICKS.get().wrapping_add(1);
     TICKS.set(passed);
-    if passed % TICKS_TRUST == 0 {
+    if passed.is_multiple_of(TICKS_TRUST) {
         update();
     }
 }
