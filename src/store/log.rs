@@ -130,7 +130,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
         Err(TryLockError::Error(error)) => {
-            Err(StoreError::io("lock", path)(io::Error::from(error)))
+            Err(StoreError::io("lock", path)(error))
         }
     }
 }
