@@ -143,7 +143,7 @@ fn ask_for_tls(r: &Rc<Request>, status: u16, asked: &request::Asked) -> Flow {
         drop(out);
         return refuse(r, 426, "Please use HTTPS protocol");
     }
-    let target = String::from_utf8_lossy(&r.line.target).into_owned();
+    let target = String::from_utf8_lossy(&r.line.target()).into_owned();
     r.answer(status, None, format!("https://{}{target}", asked.host).into())
 }
 

@@ -102,7 +102,7 @@ impl Asked {
             line("X-Forwarded-Proto", if r.conn.tls { "https" } else { "http" }),
             line("X-Forwarded-Host", self.host.clone()),
             line("X-Forwarded-Port", r.conn.local.port().to_string()),
-            line("X-Forwarded-Path", r.line.target.clone()),
+            line("X-Forwarded-Path", r.line.target()),
             line("X-Forwarded-Prefix", escape_text(prefix)),
             line("X-Real-IP", client),
         ];
