@@ -238,7 +238,7 @@ fn make(r: &Rc<Request>, conf: &Conf) -> Id {
     static NEXT: AtomicU32 = AtomicU32::new(0x0303_0302);
     let next = NEXT.fetch_add(0x100, Ordering::Relaxed);
     let now = clock::wall();
-    let start = std::process::id() ^ (now.msec as u32) << 16;
+    let start = std::process::id() ^ now.msec << 16;
     if conf.on() == On::V1 {
         let service = conf.service.unwrap_or(0) as u32;
         return [service, now.secs as u32, start, next];

@@ -75,15 +75,18 @@ impl Subscribers {
     }
 }
 
+/// Called after each change of a list.
+type Watcher = Box<dyn Fn() + Send + Sync>;
+
 /// Those who follow a group's list.
 #[derive(Default)]
 pub(super) struct Watchers {
-    list: RwLock<Vec<(u64, Box<dyn Fn() + Send + Sync>)>>,
+    list: RwLock<Vec<(u64, Watcher)>>,
     last_id: AtomicU64,
 }
 
 impl Watchers {
-    pub(super) fn add(&self, f: Box<dyn Fn() + Send + Sync>) -> u64 {
+    pub(super) fn add(&self, f: Watcher) -> u64 {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         self.list.write().unwrap_or_else(PoisonError::into_inner).push((id, f));
         id

@@ -72,7 +72,7 @@ pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
     let (mut plans, mut wrong) = (Vec::new(), Vec::new());
     for group in groups(main).iter() {
         let Some(drafts) = group.scope().and_then(|s| s.find::<Drafts>()) else { continue };
-        let alone = drafts.list.is_empty().then(|| drafts.passive.as_ref()).flatten();
+        let alone = drafts.passive.as_ref().filter(|_| drafts.list.is_empty());
         let requests_only = alone.map(|p| p.alone(group.host()));
         for draft in drafts.list.iter().chain(&requests_only) {
             let named = CheckSpec { upstream: group.name(), ..draft.spec.clone() };

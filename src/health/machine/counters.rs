@@ -62,7 +62,7 @@ impl Counters {
         };
         let (count, limit) = (u64::from(count), u64::from(limit));
         let changed = from != self.state;
-        let transition = changed.then(|| Transition { from, to: self.state, count });
+        let transition = changed.then_some(Transition { from, to: self.state, count });
         Some(Counted { count, limit, transition })
     }
 

@@ -138,7 +138,7 @@ impl<'a> Draft<'a> {
         if slot.is_some() {
             return bad(format!("client sent duplicate {} header", BStr::new(&name)));
         }
-        if value.is_empty() && name != &b":authority"[..] {
+        if value.is_empty() && name != b":authority"[..] {
             return bad(format!("client sent empty {} header", BStr::new(&name)));
         }
         *slot = Some(value.clone());

@@ -114,7 +114,7 @@ impl Session<'_> {
         let purpose = match open {
             _ if timed_out => Purpose::Discard,
             Some(_) if head.has(flag::END_STREAM) => Purpose::Trailers,
-            _ if head.stream % 2 == 0 || head.stream <= self.last_id => {
+            _ if head.stream.is_multiple_of(2) || head.stream <= self.last_id => {
                 let (id, last) = (head.stream, self.last_id);
                 return fatal(
                     Code::Protocol,
@@ -344,7 +344,7 @@ impl Session<'_> {
             self.settings_acked = true;
             return Ok(());
         }
-        if head.length % 6 != 0 {
+        if !head.length.is_multiple_of(6) {
             return size("SETTINGS", head.length);
         }
         if head.stream != 0 {

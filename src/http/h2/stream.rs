@@ -208,7 +208,7 @@ impl Stream {
             buffer.clear();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        while buffer.len() > 0 && !self.out_closed.get() {
+        while !buffer.is_empty() && !self.out_closed.get() {
             let window = self.send_window.get().min(link.window.get());
             if window <= 0 || link.poll_room(cx).is_pending() {
                 *self.writer.borrow_mut() = Some(cx.waker().clone());
@@ -223,7 +223,7 @@ impl Stream {
             if let Some(pace) = pace.as_deref_mut() {
                 pace.spend(data.len());
             }
-            let last = buffer.len() == 0 && self.ending.get() && self.trailers.borrow().is_empty();
+            let last = buffer.is_empty() && self.ending.get() && self.trailers.borrow().is_empty();
             self.send_data(data, last, sent);
         }
         if self.ending.get() && !self.out_closed.get() {

@@ -167,11 +167,14 @@ impl SecureConf {
     }
 }
 
+/// Chooses a client certificate.
+pub type Choose = fn(Rc<Request>, u16) -> LocalBoxFuture<'static, Choice>;
+
 /// Scripts of a location that take part in handshakes.
 #[derive(Clone, Copy, Default)]
 pub struct SecureHooks {
     /// Asked when the server wants a certificate.
-    pub certificate: Option<fn(Rc<Request>, u16) -> LocalBoxFuture<'static, Choice>>,
+    pub certificate: Option<Choose>,
     /// Asked when the server's chain has been judged: gives OpenSSL's number of the verdict, or
     /// nothing to end the connection.
     pub verify: Option<Verify>,

@@ -87,12 +87,16 @@ parsers! {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn ngx_http_lua_ffi_free_cert(cert: *mut c_void) {
-    handle(cert).map(handles::free);
+    if let Some(cert) = handle(cert) {
+        handles::free(cert);
+    }
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn ngx_http_lua_ffi_free_priv_key(key: *mut c_void) {
-    handle(key).map(handles::free);
+    if let Some(key) = handle(key) {
+        handles::free(key);
+    }
 }
 
 /// # Safety

@@ -99,7 +99,7 @@ fn route(made: &Map<String, Value>) -> Result<(), Faults> {
         true => (&["methods", "hosts", "headers", "paths", "snis"][..], "https"),
         false => (&["methods", "hosts", "headers", "paths"][..], "http"),
     };
-    if names.iter().any(|name| filled(name)) {
+    if names.iter().any(filled) {
         return Ok(());
     }
     let list: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();

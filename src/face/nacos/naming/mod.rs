@@ -213,6 +213,7 @@ impl Naming {
     }
 
     /// Tells about every change.
+    #[allow(dead_code, reason = "for groups whose peers come from here")]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
