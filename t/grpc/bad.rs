@@ -27,7 +27,7 @@ fn kind() -> Result<(), String> {
     if (answer.status, accepted.as_str(), answer.body.len()) == (415, wanted, 0) {
         return Ok(());
     }
-    Err(format!("{}", answer.head))
+    Err(answer.head.to_string())
 }
 
 fn method() -> Result<(), String> {
