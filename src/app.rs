@@ -129,6 +129,7 @@ const ROWS: &[&[Row]] = &[
     face::grpc::conf::ROWS,
     face::kong::conf::ROWS,
     face::nacos::conf::ROWS,
+    face::nacos::source::conf::ROWS,
 ];
 
 fn table() -> Table {

@@ -10,11 +10,13 @@ mod leases;
 mod probes;
 mod scene;
 mod sdk;
+mod source;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 4] = [calls::ROWS, bad::ROWS, leases::ROWS, probes::ROWS];
+    let tables: [&[(&str, Check)]; 5] =
+        [calls::ROWS, bad::ROWS, leases::ROWS, probes::ROWS, source::ROWS];
     let rows = tables.into_iter().flatten();
     let mut cases: Vec<Case> =
         rows.map(|(name, run)| Case::check(format!("nacos/{name}"), *run)).collect();

@@ -91,6 +91,8 @@ struct Draft {
     has_method: bool,
     /// A script chooses peers, so none need be listed.
     serverless: bool,
+    /// Its servers come from elsewhere.
+    filled_later: bool,
     /// Parameters of `server` that the method does not take.
     refused: &'static [&'static str],
     zone: Option<BString>,
@@ -121,13 +123,14 @@ fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let mut scope = b.block(d, Scope::new());
     let draft = std::mem::take(scope.part_mut::<Draft>());
     let group = declared.map_err(|error| complaint(error).at(d.at.place))?;
-    if draft.servers.is_empty() && !draft.serverless {
+    if draft.servers.is_empty() && !draft.serverless && !draft.filled_later {
         if !b.is_clean(d) {
             return Ok(());
         }
         return Err(Diag::emerg("no servers are inside upstream"));
     }
-    let only_backups = !draft.servers.is_empty() && draft.servers.iter().all(|s| s.backup);
+    let only_backups =
+        !draft.servers.is_empty() && !draft.filled_later && draft.servers.iter().all(|s| s.backup);
     let keepalive = draft.keepalive();
     group.fill(Body {
         servers: draft.servers,
@@ -244,6 +247,11 @@ fn set_algo(b: &mut Builder<'_>, algo: Algo, refused: Refused) -> Result<(), Dia
     draft.refused = refused;
     note_method(b);
     Ok(())
+}
+
+/// The servers of the `upstream {}` being read come from elsewhere, by [`Group::replace`].
+pub fn filled_later(b: &mut Builder<'_>) {
+    b.part::<Draft>().filled_later = true;
 }
 
 /// A script chooses the peers of the `upstream {}` being read.

@@ -3,10 +3,12 @@
 //! ```text
 //!  request ─▶ handler ─▶ route ─▶ api (one file a resource) ─▶ naming: the table of the process
 //!                └ params, auth, answer, fault: Nacos' words        ├ probe: persistent ones
-//!                                                                   └ keep: what is durable
+//!                                                                   ├ keep: what is durable
+//!  upstream { nacos …; } ◀── source ◀── the table, or other servers └ source
 //! ```
 
 pub mod conf;
+pub mod source;
 
 mod answer;
 mod api;
