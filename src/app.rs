@@ -100,6 +100,7 @@ const ROWS: &[&[Row]] = &[
     http::echo::conf::ROWS,
     http::balancer::ROWS,
     http::proxy::conf::ROWS,
+    http::proxy::conf::CACHE_ROWS,
     http::index::ROWS,
     http::auth_basic::ROWS,
     http::autoindex::ROWS,
@@ -195,7 +196,8 @@ const VARS: &[&[http::vars::VarRow]] = &[
 ];
 
 /// What features do at the end of the `http` block.
-const FINISHERS: &[http::build::Finish] = &[http::access_log::finish];
+const FINISHERS: &[http::build::Finish] =
+    &[http::access_log::finish, http::proxy::cache::conf::finish];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] =

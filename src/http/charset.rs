@@ -82,7 +82,7 @@ pub struct Charset;
 
 impl Filter for Charset {
     fn applies(&self, scope: &Scope) -> bool {
-        scope.find::<CharsetConf>().is_some_and(|conf| matches!(conf.name, Some(Some(_))))
+        scope.find::<CharsetConf>().is_some()
     }
 
     fn header(&self, r: &Rc<Request>) -> Result<(), OutputError> {
@@ -139,6 +139,9 @@ fn wanted(r: &Rc<Request>, conf: &CharsetConf) -> Option<Bytes> {
         let out = r.main().headers_out.borrow();
         return out.charset.clone().filter(|charset| !charset.is_empty());
     }
+    if let Some(own) = r.ext_if_any::<Override>() {
+        return own.0.borrow().clone();
+    }
     let Some(Some(name)) = &conf.name else { return None };
     let refused = {
         let out = r.headers_out.borrow();
@@ -156,6 +159,18 @@ fn wanted(r: &Rc<Request>, conf: &CharsetConf) -> Option<Bytes> {
     };
     (!refused).then(|| name.eval(r))
 }
+
+/// A character set that somebody asks for, whatever the type of the text (`X-Accel-Charset`).
+pub fn override_with(r: &Rc<Request>, name: Bytes) {
+    if r.with_location(|location| location.scope.find::<CharsetConf>().is_none()) {
+        r.headers_out.borrow_mut().charset = Some(name);
+        return;
+    }
+    *r.ext::<Override>().0.borrow_mut() = Some(name);
+}
+
+#[derive(Default)]
+struct Override(RefCell<Option<Bytes>>);
 
 fn tell(r: &Rc<Request>, name: Bytes) {
     let mut out = r.headers_out.borrow_mut();

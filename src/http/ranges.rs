@@ -247,5 +247,6 @@ fn several(out: &mut HeadersOut, ranges: &[(u64, u64)], length: u64) -> Parts {
     out.content_length = Some(bodies + framing as u64);
     out.content_type = Some(format!("multipart/byteranges; boundary={boundary}").into());
     out.charset = None;
+    out.list.remove(b"Content-Range");
     Parts { kept: vec![Vec::new(); heads.len()], heads, end }
 }

@@ -62,6 +62,7 @@ pub async fn serve(
     listeners: Vec<(Listener, Addr)>,
     mut shutdown: watch::Receiver<Stop>,
 ) {
+    tokio::task::spawn_local(super::proxy::cache::zone::keep_house(http.clone()));
     let server = Server::new(http, shutdown.clone());
     for (listener, socket) in listeners {
         tokio::task::spawn_local(server.clone().accept(listener, socket));

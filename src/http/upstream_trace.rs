@@ -42,6 +42,8 @@ pub struct Facts {
     /// The head of the last response.
     pub head: Option<Rc<ResponseHead>>,
     pub trailers: Vec<(Bytes, Bytes)>,
+    /// `HIT` and its kin; empty where nothing is cached.
+    pub cache_status: &'static str,
 }
 
 impl Request {

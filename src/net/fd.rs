@@ -168,6 +168,18 @@ pub fn peek(fd: &impl AsRawFd, into: &mut [u8]) -> io::Result<usize> {
     usize::try_from(got).map_err(|_| io::Error::last_os_error())
 }
 
+/// Bytes that a user may still write to the file system of `path`.
+pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut facts = mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: a string that ends with a zero, and room for the answer.
+    let done = unsafe { libc::statvfs(path.as_ptr(), facts.as_mut_ptr()) };
+    // SAFETY: zeroed is a valid value of this struct, whatever the call did.
+    let facts = unsafe { facts.assume_init() };
+    (done == 0).then(|| facts.f_bavail.saturating_mul(facts.f_bsize))
+}
+
 fn control_size(count: usize) -> usize {
     // SAFETY: CMSG_SPACE only computes.
     unsafe { libc::CMSG_SPACE((count * mem::size_of::<RawFd>()) as u32) as usize }

@@ -9,8 +9,8 @@ use crate::{
     conf::{
         Builder, Diag, Directive,
         row::{
-            Contexts, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, Row, args, at_least, flag,
-            row, take,
+            Contexts, HTTP, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, Row, args, at_least,
+            flag, row, take,
         },
     },
     http::{
@@ -23,6 +23,7 @@ use crate::{
 
 use super::{
     HANDLER,
+    cache::conf::cache_rows,
     cookie::FlagRule,
     rewrite::{Pattern, Rewrite},
     settings::{Fixed, Pass, Proxy, ignore, next},
@@ -101,10 +102,17 @@ pub const ROWS: &[Row] = &[
     row("proxy_send_lowat", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
     row("proxy_headers_hash_max_size", HTTP_LEVELS, take(1), |_, d| d.number(1).map(drop)),
     row("proxy_headers_hash_bucket_size", HTTP_LEVELS, take(1), |_, d| d.number(1).map(drop)),
-    flag("proxy_force_ranges", HTTP_LEVELS, |_, d| off_only(d)),
-    row("proxy_cache", HTTP_LEVELS, take(1), |_, d| off_only(d)),
+    flag("proxy_force_ranges", HTTP_LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<Proxy>().force_ranges)
+    }),
+    flag("proxy_cache_convert_head", HTTP_LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<Proxy>().cache.convert_head)
+    }),
     row("proxy_store", HTTP_LEVELS, take(1), |_, d| off_only(d)),
 ];
+
+/// `proxy_cache` and its kin.
+pub const CACHE_ROWS: &[Row] = &cache_rows!("proxy", Proxy);
 
 fn set_pass(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     if b.part::<Proxy>().pass.is_some() {

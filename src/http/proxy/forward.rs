@@ -45,6 +45,18 @@ pub struct Choices {
     /// How idle connections are kept, when the group does not say.
     pub keepalive: Option<KeepaliveConf>,
     pub secure: Option<Secure>,
+    /// The cache asks in its own way.
+    pub conditional: Option<Conditional>,
+}
+
+/// What a cache changes of a request: it wants the whole answer, or to hear that the one it has
+/// is still right.
+#[derive(Default)]
+pub struct Conditional {
+    pub modified_since: Option<Bytes>,
+    pub none_match: Option<Bytes>,
+    /// A HEAD is asked as a GET.
+    pub get: bool,
 }
 
 /// TLS to the peer.

@@ -5,6 +5,7 @@
 //!                                        link, secure ─┘
 //! ```
 
+pub mod cache;
 pub mod conf;
 mod cookie;
 mod exchange;
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-use self::{passage::Passage, settings::Proxy, target::Target};
+use self::{cache::Opened, exchange::Reply, passage::Passage, settings::Proxy, target::Target};
 
 /// The content handler of locations with `proxy_pass`.
 pub static HANDLER: ProxyPass = ProxyPass;
@@ -63,9 +64,50 @@ async fn pass(r: &Rc<Request>) -> Flow {
         Ok(target) => target,
         Err(status) => return Flow::Status(status),
     };
-    let mut passage = Passage::new(r, location.clone(), target);
-    match passage.answer().await {
+    let conf = location.scope.part::<Proxy>();
+    let caching = match cache::open(r, conf, &target).await {
+        Opened::Off => None,
+        Opened::Hit(stored, status) => return cache::send(r, conf, stored, status).await,
+        Opened::Ask(caching) => Some(caching),
+        Opened::Status(status) => return Flow::Status(status),
+    };
+    let mut passage = Passage::new(r, location.clone(), target, caching);
+    let answer = passage.answer().await;
+    if passage.caching.is_some() {
+        return settle(&mut passage, conf, answer).await;
+    }
+    match answer {
         Ok(reply) => respond::run(&mut passage, reply).await,
+        Err(status) => Flow::Status(status),
+    }
+}
+
+/// An answer the cache may have its own opinion of.
+async fn settle(p: &mut Passage<'_>, conf: &Proxy, answer: Result<Reply, u16>) -> Flow {
+    let caching = p.caching.as_mut();
+    let (stored, status) = match (&answer, caching) {
+        (Ok(reply), Some(caching)) => match caching.renewed(conf, &reply.head) {
+            Some(stored) => (Some(stored), "REVALIDATED"),
+            None => {
+                let cause = settings::next::of_status(reply.head.status);
+                (cause.and_then(|cause| caching.stale_for(&conf.cache, cause)), "STALE")
+            }
+        },
+        (Err(status), Some(caching)) if *status >= 500 => {
+            (caching.stale_for(&conf.cache, p.last_cause), "STALE")
+        }
+        _ => (None, ""),
+    };
+    if let Some(stored) = stored {
+        if let Ok(reply) = answer {
+            respond::put_aside(p, reply);
+        }
+        // Whoever waits may look again.
+        p.caching = None;
+        return cache::send(p.r, conf, stored, status).await;
+    }
+    match answer {
+        Ok(reply) => respond::run(p, reply).await,
         Err(status) => Flow::Status(status),
     }
 }

@@ -50,6 +50,9 @@ impl Outgoing {
         };
         let method = match &conf.method {
             Some(method) => method.eval(r),
+            None if choices.conditional.as_ref().is_some_and(|own| own.get) => {
+                Bytes::from_static(b"GET")
+            }
             None => r.method.borrow().name.clone(),
         };
         let mut text = Vec::with_capacity(512);
@@ -156,13 +159,40 @@ fn lines(
     {
         line(text, b"Content-Length", length.to_string().as_bytes());
     }
+    if let Some(own) = &choices.conditional {
+        let lines = [
+            (&b"If-Modified-Since"[..], &own.modified_since),
+            (&b"If-None-Match"[..], &own.none_match),
+        ];
+        for (name, value) in lines {
+            if let Some(value) = value.as_ref().filter(|_| !is_set(name)) {
+                line(text, name, value);
+            }
+        }
+    }
+    let cached = choices.conditional.is_some();
     if conf.pass_request_headers() {
         for header in &*r.headers_in.borrow() {
-            if !is_own(&header.name) && !is_set(&header.name) {
+            let dropped = cached && is_conditional(&header.name);
+            if !dropped && !is_own(&header.name) && !is_set(&header.name) {
                 line(text, &header.name, &header.value);
             }
         }
     }
+}
+
+/// Lines by which the client asks for less than the whole answer.
+fn is_conditional(name: &[u8]) -> bool {
+    [
+        &b"If-Modified-Since"[..],
+        b"If-Unmodified-Since",
+        b"If-None-Match",
+        b"If-Match",
+        b"Range",
+        b"If-Range",
+    ]
+    .iter()
+    .any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Lines about this connection or this body, which the proxy writes itself or not at all.

@@ -19,12 +19,13 @@ use crate::{
     net::{
         addr::Addr,
         dial::{self, Dial},
-        http1::UpstreamError,
+        http1::{ResponseHead, UpstreamError},
     },
     upstream::{Current, Picked, Report, ReportKind, Step, Tries},
 };
 
 use super::{
+    cache::{Background, Caching, Filling},
     exchange::{self, Limits, Reply},
     fault::{During, End, Fault},
     forward::{Choices, Forward},
@@ -54,6 +55,13 @@ pub struct Passage<'a> {
     choices: Choices,
     /// The last try found no live peer.
     pub no_live: bool,
+    /// Until the answer is there: what the cache wants of it.
+    pub caching: Option<Caching>,
+    /// Where a copy of the answer goes.
+    filling: Option<Filling>,
+    pub client_lost: bool,
+    /// Why the last try failed, of `next`.
+    pub last_cause: u32,
 }
 
 /// Who serves the present try.
@@ -64,9 +72,21 @@ enum Seat {
 }
 
 impl<'a> Passage<'a> {
-    pub fn new(r: &'a Rc<Request>, location: Arc<Location>, target: Target) -> Self {
+    pub fn new(
+        r: &'a Rc<Request>,
+        location: Arc<Location>,
+        target: Target,
+        caching: Option<Caching>,
+    ) -> Self {
         let seed = balancer::seed(r, &target.group);
-        Self::forward(r, location, Forward { target, seed, choices: Choices::default() })
+        let mut choices = Choices::default();
+        if let Some(caching) = &caching {
+            let conf = location.scope.part::<Proxy>();
+            choices.conditional = caching.conditional(r, &conf.cache);
+        }
+        let mut passage = Self::forward(r, location, Forward { target, seed, choices });
+        passage.caching = caching;
+        passage
     }
 
     /// The way to a target chosen at run time.
@@ -99,6 +119,10 @@ impl<'a> Passage<'a> {
             turn: Rc::new(turn),
             choices,
             no_live: false,
+            caching: None,
+            filling: None,
+            client_lost: Background::is(r),
+            last_cause: 0,
         }
     }
 
@@ -108,6 +132,30 @@ impl<'a> Passage<'a> {
 
     pub fn choices(&self) -> &Choices {
         &self.choices
+    }
+
+    /// Lets the cache have a copy of the answer, if it wants one.
+    pub fn keep_answer(&mut self, head: &ResponseHead) {
+        if let Some(caching) = self.caching.take() {
+            self.filling = caching.fill(self.r, self.conf(), head, self.outgoing.is_head);
+        }
+    }
+
+    pub fn keeps_answer(&self) -> bool {
+        self.filling.is_some()
+    }
+
+    pub fn keep_piece(&mut self, data: &[u8]) {
+        if let Some(filling) = &mut self.filling {
+            filling.write(self.r, data);
+        }
+    }
+
+    /// The answer came to its end.
+    pub fn answer_complete(&mut self) {
+        if let Some(filling) = self.filling.take() {
+            filling.finish(self.r);
+        }
     }
 
     /// Tries peers until one gives a usable answer; otherwise the status to end with.
@@ -131,7 +179,12 @@ impl<'a> Passage<'a> {
 
     /// Runs a step of the exchange while watching whether the client is still there.
     pub async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, End> {
-        if self.conf().ignore_client_abort() || self.r.capture.is_some() {
+        let wanted = self.caching.as_ref().is_some_and(Caching::is_cacheable);
+        if wanted
+            || self.keeps_answer()
+            || self.conf().ignore_client_abort()
+            || self.r.capture.is_some()
+        {
             return Ok(step.await);
         }
         tokio::select! {

@@ -108,9 +108,18 @@ async fn read(
 /// Hands bytes to the filters and waits when the client takes them too slowly.
 async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End> {
     let r = p.r;
+    p.keep_piece(&data);
+    if p.client_lost {
+        return Ok(());
+    }
     match r.output(Chunk { data, flush, ..Chunk::default() }) {
         Ok(()) => {}
         Err(OutputError::Status(status)) => return Err(End::Status(status)),
+        Err(_) if p.keeps_answer() => {
+            // The answer is worth having for others.
+            p.client_lost = true;
+            return Ok(());
+        }
         Err(_) => return Err(client_lost(p)),
     }
     if r.capture.is_none() && r.conn.unsent() > UNSENT_BYTES_MAX && r.flushed().await.is_err() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::{
     base::{date, log::Level, units},
-    http::{limit_rate, method::Method, phase::Flow, redirect, request::Request},
+    http::{charset, limit_rate, method::Method, phase::Flow, redirect, request::Request},
     net::http1::{HeaderLine, Known, ResponseHead, response::Body},
     upstream::{ReportKind, Step},
 };
@@ -35,13 +35,20 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     }
     let head = Rc::new(reply.head.clone());
     r.upstream.borrow_mut().head = Some(head.clone());
-    limit_rate(p, &head);
-    if let Some(flow) = intercepted(p, &head).or_else(|| redirected(p, &head)) {
+    if let Some(flow) = acted_upon(r, p.conf(), &head) {
+        if let (Flow::Status(_), Some(caching)) = (flow, &p.caching) {
+            caching.refuse(r, p.conf(), &head);
+        }
         dismiss(p, reply);
         return flow;
     }
     shape(r, p.conf(), &head);
     r.headers_out.borrow_mut().content_length = head.content_length();
+    p.keep_answer(&head);
+    if p.keeps_answer() || p.conf().force_ranges() {
+        let mut out = r.headers_out.borrow_mut();
+        out.accept_ranges = out.list.remove(b"Accept-Ranges") || p.conf().force_ranges();
+    }
     let upgrade = head.status == 101 && r.headers_in.borrow().contains(b"Upgrade");
     p.enters(During::ReadingBody);
     if let Err(error) = r.send_header() {
@@ -51,13 +58,19 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     if upgrade {
         return tunnel::run(p, reply).await;
     }
-    if r.header_only.get() {
+    if r.header_only.get() && !p.keeps_answer() {
         dismiss(p, reply);
         return Flow::Done;
     }
     let body = exchange::body_end(&reply, p.outgoing.is_head);
     let outcome = relay::run(p, &mut reply, body, !buffers(p.conf(), &head)).await;
     ended(p, reply, outcome)
+}
+
+/// What a head asks of us besides being passed on; `Some` when it is not passed on at all.
+pub fn acted_upon(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) -> Option<Flow> {
+    limit_rate(r, conf, head);
+    intercepted(r, conf, head).or_else(|| redirected(r, conf, head))
 }
 
 /// HTTP/0.9: the bytes go through as they are, without a head of ours.
@@ -83,6 +96,7 @@ fn ended(p: &mut Passage<'_>, reply: Reply, outcome: Result<bool, End>) -> Flow 
             if reusable && !reply.head.close && !reply.unsent {
                 p.keep(reply.link);
             }
+            p.answer_complete();
             p.release(false);
             Flow::Done
         }
@@ -99,6 +113,11 @@ fn ended(p: &mut Passage<'_>, reply: Reply, outcome: Result<bool, End>) -> Flow 
     }
 }
 
+/// Ends the exchange without the answer, which is taken from somewhere else.
+pub fn put_aside(p: &mut Passage<'_>, reply: Reply) {
+    dismiss(p, reply);
+}
+
 /// Ends the exchange without the body; a connection without one can be kept.
 fn dismiss(p: &mut Passage<'_>, reply: Reply) {
     let end = exchange::body_end(&reply, p.outgoing.is_head);
@@ -110,19 +129,19 @@ fn dismiss(p: &mut Passage<'_>, reply: Reply) {
 }
 
 /// `proxy_intercept_errors`: an error page of ours for a status of theirs.
-fn intercepted(p: &Passage<'_>, head: &ResponseHead) -> Option<Flow> {
+fn intercepted(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) -> Option<Flow> {
     let status = head.status;
-    if status < 300 || !p.conf().intercept_errors() {
+    if status < 300 || !conf.intercept_errors() {
         return None;
     }
-    let paged = p.r.with_location(|location| {
+    let paged = r.with_location(|location| {
         location.core().error_pages().iter().any(|page| page.code == status)
     });
     if !paged {
         return None;
     }
     if status == 401 {
-        let mut out = p.r.headers_out.borrow_mut();
+        let mut out = r.headers_out.borrow_mut();
         for (name, value) in lines(head, "WWW-Authenticate") {
             out.list.add(name, value);
         }
@@ -131,16 +150,15 @@ fn intercepted(p: &Passage<'_>, head: &ResponseHead) -> Option<Flow> {
 }
 
 /// `X-Accel-Redirect`: another URI answers, with a few lines of this response.
-fn redirected(p: &Passage<'_>, head: &ResponseHead) -> Option<Flow> {
-    if p.conf().ignore_headers() & ignore::REDIRECT != 0 {
+fn redirected(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) -> Option<Flow> {
+    if conf.ignore_headers() & ignore::REDIRECT != 0 {
         return None;
     }
     let (_, target) = lines(head, "X-Accel-Redirect").next()?;
-    let r = p.r;
     for line in &head.headers {
         let name = line.name.of(&head.raw);
         if REDIRECT_KEEPS.iter().any(|kept| kept.as_bytes().eq_ignore_ascii_case(name)) {
-            copy(r, p.conf(), head, line);
+            copy(r, conf, head, line);
         }
     }
     if target.first() == Some(&b'@') {
@@ -172,7 +190,7 @@ fn unsafe_path(path: &[u8]) -> bool {
 }
 
 /// Fills `headers_out` from the upstream's head.
-fn shape(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
+pub fn shape(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
     {
         let mut out = r.headers_out.borrow_mut();
         out.status = head.status;
@@ -186,7 +204,7 @@ fn shape(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
     if conf.ignore_headers() & ignore::CHARSET == 0
         && let Some((_, charset)) = lines(head, "X-Accel-Charset").next()
     {
-        r.headers_out.borrow_mut().charset = Some(charset);
+        charset::override_with(r, charset);
     }
 }
 
@@ -225,12 +243,12 @@ fn location(r: &Rc<Request>, conf: &Proxy, value: Bytes) -> Bytes {
 }
 
 /// `X-Accel-Limit-Rate`: how fast the client may have it.
-fn limit_rate(p: &Passage<'_>, head: &ResponseHead) {
-    if p.conf().ignore_headers() & ignore::LIMIT_RATE == 0
+fn limit_rate(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
+    if conf.ignore_headers() & ignore::LIMIT_RATE == 0
         && let Some((_, word)) = lines(head, "X-Accel-Limit-Rate").next()
         && let Some(rate) = units::parse_number(&word)
     {
-        limit_rate::set(p.r, rate);
+        limit_rate::set(r, rate);
     }
 }
 

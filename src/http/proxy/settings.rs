@@ -10,7 +10,7 @@ use crate::{
     upstream::Group,
 };
 
-use super::{cookie::FlagRule, rewrite::Rewrite, secure::SecureConf};
+use super::{cache::conf::CacheConf, cookie::FlagRule, rewrite::Rewrite, secure::SecureConf};
 
 /// Settings of `ngx_http_proxy_module`. Unset fields take nginx's defaults in the accessors.
 #[derive(Default)]
@@ -48,7 +48,9 @@ pub struct Proxy {
     pub next_upstream: Option<u32>,
     pub next_upstream_tries: Option<u64>,
     pub next_upstream_timeout_ms: Option<u64>,
+    pub force_ranges: Option<bool>,
     pub secure: SecureConf,
+    pub cache: CacheConf,
 }
 
 /// What `proxy_pass` says.
@@ -92,7 +94,8 @@ impl Part for Proxy {
             buffering, request_buffering, ignore_client_abort, intercept_errors,
             pass_request_headers, pass_request_body, pass_trailers, socket_keepalive,
             connect_timeout_ms, send_timeout_ms, read_timeout_ms, buffer_size, buffers,
-            limit_rate, next_upstream, next_upstream_tries, next_upstream_timeout_ms);
+            limit_rate, next_upstream, next_upstream_tries, next_upstream_timeout_ms,
+            force_ranges);
         if self.redirect != Some(false) {
             inherit!(self, parent: redirects);
             if let (None, Some(Pass::Fixed(fixed))) = (&self.redirects, &own) {
@@ -100,6 +103,7 @@ impl Part for Proxy {
             }
         }
         self.secure.inherit(&parent.secure);
+        self.cache.inherit(&parent.cache);
     }
 }
 
@@ -127,6 +131,7 @@ accessors! {
     next_upstream: u32 = next::ERROR | next::TIMEOUT;
     next_upstream_tries: u64 = 0;
     next_upstream_timeout_ms: u64 = 0;
+    force_ranges: bool = false;
 }
 
 impl Proxy {
@@ -203,17 +208,22 @@ pub mod ignore {
     pub const LIMIT_RATE: u32 = 1 << 2;
     pub const BUFFERING: u32 = 1 << 3;
     pub const CHARSET: u32 = 1 << 4;
+    pub const EXPIRES_ACCEL: u32 = 1 << 1;
+    pub const EXPIRES: u32 = 1 << 5;
+    pub const CACHE_CONTROL: u32 = 1 << 6;
+    pub const SET_COOKIE: u32 = 1 << 7;
+    pub const VARY: u32 = 1 << 8;
 
     pub const WORDS: &[(&str, u32)] = &[
         ("X-Accel-Redirect", REDIRECT),
-        ("X-Accel-Expires", 1 << 1),
+        ("X-Accel-Expires", EXPIRES_ACCEL),
         ("X-Accel-Limit-Rate", LIMIT_RATE),
         ("X-Accel-Buffering", BUFFERING),
         ("X-Accel-Charset", CHARSET),
-        ("Expires", 1 << 5),
-        ("Cache-Control", 1 << 6),
-        ("Set-Cookie", 1 << 7),
-        ("Vary", 1 << 8),
+        ("Expires", EXPIRES),
+        ("Cache-Control", CACHE_CONTROL),
+        ("Set-Cookie", SET_COOKIE),
+        ("Vary", VARY),
     ];
 }
 

@@ -57,7 +57,9 @@ pub const VARS: &[VarRow] = &[
         Some(found.1.clone())
     }),
     var_live("upstream_cookie_*", |r, name| cookie(r, &name["upstream_cookie_".len()..])),
-    var_live("upstream_cache_status", |_, _| None),
+    var_live("upstream_cache_status", |r, _| {
+        known(Bytes::from_static(r.upstream.borrow().cache_status.as_bytes()))
+    }),
     var_live("upstream_last_addr", |r, _| known(r.upstream_trace.borrow().last()?.peer.clone())),
 ];
 
