@@ -108,6 +108,7 @@ fn plan(
             verify: service.tls_verify.unwrap_or(false),
             name: without_port(&host),
         }),
+        ..Choices::default()
     };
     let port = Bytes::from(service.port.to_string());
     let origin = Origin { tls: service.is_tls(), host, port };

@@ -179,6 +179,7 @@ impl Zone {
         let node = nodes.entry(*key).or_default();
         node.bytes = bytes.max(1);
         node.used_s = clock::wall().secs;
+        node.refused = None;
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<Key, Node>> {
