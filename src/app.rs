@@ -129,6 +129,7 @@ const ROWS: &[&[Row]] = &[
     http::proxy::secure::ROWS,
     face::grpc::conf::ROWS,
     face::kong::conf::ROWS,
+    face::apisix::conf::ROWS,
     face::nacos::conf::ROWS,
     face::nacos::source::conf::ROWS,
 ];
@@ -172,6 +173,7 @@ const FILTERS: &[&dyn http::Filter] = &[
     &http::addition::FILTER,
     &http::sub_filter::FILTER,
     &http::charset::FILTER,
+    &face::apisix::gateway::FILTER,
     &http::gzip::FILTER,
     &http::ranges::HEADER,
     &http::limit_rate::FILTER,
@@ -369,6 +371,11 @@ fn level(severity: Severity) -> Level {
 /// The log for what happens before the configuration names one.
 fn open_first_log(paths: &Paths) {
     let path = paths.under_prefix(&paths.error_log);
+    if let (Some(dir), true) = (path.parent(), paths.error_log == Path::new(DEFAULT_ERROR_LOG)) {
+        // A prefix may be any folder: nginx's installation makes this one, we have none. When it
+        // cannot be made the complaint about the file says why.
+        let _ = std::fs::create_dir(dir);
+    }
     let sink = match paths.error_log.as_os_str() == "stderr" {
         true => Ok(Sink::Stderr),
         false => Sink::file(&path),

@@ -5,6 +5,7 @@
 //!  request ─▶ face (words of one product) ─▶ store, upstream::Group, health::Engine
 //! ```
 
+pub mod apisix;
 pub mod audit;
 pub mod grpc;
 pub mod json;
@@ -20,5 +21,6 @@ use crate::process::Cycle;
 /// before it serves; a failure keeps the configuration from starting.
 pub fn prepare(cycle: &Arc<Cycle>) -> Result<(), String> {
     kong::start(cycle)?;
+    apisix::prepare(cycle)?;
     nacos::start(cycle)
 }

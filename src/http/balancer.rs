@@ -29,6 +29,12 @@ pub trait Balancer: Send + Sync {
     /// Decides about the next try; the decision's details go into `turn`, which [`turn`] finds
     /// again while the script runs.
     fn choose(&self, r: &Rc<Request>, turn: &Rc<Turn>) -> Verdict;
+
+    /// Whether a try over a kept connection that the peer had closed is free, as it is when the
+    /// group picks. The balancer then sees it in [`LastFailure::kept`].
+    fn forgives_kept(&self) -> bool {
+        false
+    }
 }
 
 /// What a balancer says.
@@ -83,6 +89,8 @@ pub struct LastFailure {
     /// False is `"next"`: the peer answered (403, 404), but not what was wanted.
     pub failed: bool,
     pub status: u16,
+    /// Over a kept connection, which the peer may have closed just then.
+    pub kept: bool,
 }
 
 /// Overrides of the location's timeouts.

@@ -25,10 +25,12 @@ impl Part for StoreConf {
 impl StoreConf {
     /// Opens the store of a configuration; equal ones share it.
     pub fn open(&self, prefix: &Path) -> Result<Store, StoreError> {
-        match &self.path {
-            Some(path) => Store::open(path),
-            None => Store::open(&prefix.join(DEFAULT_PATH)),
-        }
+        Store::open(&self.path(prefix))
+    }
+
+    /// The folder the store lives in.
+    pub fn path(&self, prefix: &Path) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| prefix.join(DEFAULT_PATH))
     }
 }
 

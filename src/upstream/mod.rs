@@ -11,6 +11,7 @@
 //! lists as a whole and hands each peer that is still there its old state.
 
 pub mod conf;
+mod ewma;
 mod group;
 mod keepalive;
 mod peer;
@@ -18,6 +19,7 @@ mod pick;
 mod registry;
 mod report;
 
+pub use self::ewma::Ewma;
 pub use self::group::{Body, Group, PeerSet, Server, Snapshot};
 pub use self::keepalive::{Idle, KeepaliveConf};
 pub use self::peer::{CheckBit, Peer, PeerConf};

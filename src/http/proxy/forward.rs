@@ -5,7 +5,7 @@
 //!        location's proxy_* settings, where no choice was made ──┘└─▶ Err(Failed): its own page
 //! ```
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 
@@ -36,6 +36,9 @@ pub struct Choices {
     /// Lines sent in the place of the client's and of nginx's own. An empty value keeps the line
     /// from being sent at all.
     pub lines: Vec<(Bytes, Bytes)>,
+    /// The `Host` line, when a balancer may change it with the peer it chooses: it asks for
+    /// `recreate_request` then.
+    pub host: Option<Rc<RefCell<Bytes>>>,
     pub http_11: Option<bool>,
     pub timeouts: Timeouts,
     /// Tries at most, the first included.

@@ -136,7 +136,13 @@ fn lines(
     length: Option<u64>,
     text: &mut Vec<u8>,
 ) {
-    let chosen = |wanted: &[u8]| choices.lines.iter().any(|(n, _)| n.eq_ignore_ascii_case(wanted));
+    let chosen = |wanted: &[u8]| {
+        choices.lines.iter().any(|(n, _)| n.eq_ignore_ascii_case(wanted))
+            || choices.host.is_some() && wanted.eq_ignore_ascii_case(b"Host")
+    };
+    if let Some(host) = &choices.host {
+        line(text, b"Host", &host.borrow());
+    }
     choices.lines.iter().filter(|(_, v)| !v.is_empty()).for_each(|(n, v)| line(text, n, v));
     let set = conf.set_headers.as_ref().map_or(&[][..], |set| set);
     for (name, value) in set {

@@ -442,10 +442,12 @@ impl<'a> Passage<'a> {
         let status = fault.status();
         self.no_live = matches!(fault, Fault::NoLive);
         self.r.upstream_note(|attempt, _| attempt.status = status);
-        self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status }));
-        let counted = matches!(self.seat, Some(Seat::Picked(_)));
+        let kept = self.reused && fault.cause() == next::ERROR;
+        self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status, kept }));
+        let counted = matches!(self.seat, Some(Seat::Picked(_)))
+            || self.balancer.as_ref().is_some_and(|balancer| balancer.forgives_kept());
         self.release(fault.blames_peer());
-        if counted && self.reused && fault.cause() == next::ERROR {
+        if counted && kept {
             // The peer may have closed an idle connection just then: that try was free.
             self.left += 1;
         }

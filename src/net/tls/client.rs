@@ -14,7 +14,9 @@ use tokio_rustls::TlsConnector;
 
 use super::choosing::Chooser;
 use super::ciphers::{Protocols, Suites};
-use super::pem::{LoadError, Roots, load_certs, load_crls, load_key, load_roots};
+use super::pem::{
+    LoadError, Roots, load_certs, load_crls, load_key, load_roots, parse_certs, parse_key,
+};
 use super::sessions::ClientSession;
 use super::verify::{Peer, Trust, VerifyError};
 use super::x509::Cert;
@@ -61,6 +63,14 @@ impl ClientTls {
         let depth = spec.depth.unwrap_or(1);
         let trust = Trust { roots: Arc::new(roots), crls: Arc::new(crls), depth };
         Ok(Self { config: config(spec, own)?, trust })
+    }
+
+    /// The same with a certificate of our own given as PEM texts.
+    pub fn with_pem(&self, chain: &[u8], key: &[u8]) -> Result<Self, LoadError> {
+        let text = || "(text)".to_owned();
+        let certs = parse_certs(chain).ok_or_else(|| LoadError::NoCertificate(text()))?;
+        let key = parse_key(key).ok_or_else(|| LoadError::NoKey(text()))?;
+        self.with_certificate(certs, &key)
     }
 
     /// The same with another certificate of our own (`tcpsock:setclientcert`).

@@ -52,6 +52,10 @@ pub(super) fn parse_certs(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     certs.ok().filter(|certs| !certs.is_empty())
 }
 
+pub(super) fn parse_key(text: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(text).ok()
+}
+
 /// The first private key of a file.
 pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
     let text = read("certificate key", path)?;

@@ -90,6 +90,7 @@ fn plan(
     let host = origin_host(asked, found.route, service, upstream);
     let uri = asked.upstream_uri(r, found, service);
     let choices = Choices {
+        host: None,
         lines: asked.lines(r, found, &host),
         http_11: Some(true),
         timeouts: Timeouts {

@@ -1,0 +1,37 @@
+//! Documents made ready for traffic.
+//!
+//! ```text
+//!  key, JSON ─ rules::check (defaults) ─▶ Route │ Service │ Upstream ─▶ Table ─▶ Router
+//! ```
+
+pub mod address;
+pub mod expr;
+mod nodes;
+mod route;
+mod table;
+mod upstream;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::names::Collection;
+
+pub use self::nodes::{Node, NodeSpec, Rank};
+pub use self::route::{HostRule, Limit, Route, WindowKey, WindowType};
+pub use self::table::Table;
+pub use self::upstream::{
+    CheckSettings, HashOn, Method, PassHost, Passive, Set, Timeouts, Upstream, span_ms, system_tls,
+};
+
+/// A document as it is stored, and where.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub collection: Collection,
+    pub id: Arc<str>,
+    /// `/apisix/routes/1`; in standalone mode `/routes/1`.
+    pub key: Arc<str>,
+    pub value: Value,
+    pub created: u64,
+    pub modified: u64,
+}
