@@ -45,6 +45,8 @@ pub struct LuaMain {
     pub access_no_postpone: Option<bool>,
     pub precontent_no_postpone: Option<bool>,
     pub capture_error_log: Option<usize>,
+    pub max_cpu_ms: Option<u64>,
+    pub max_memory_bytes: Option<usize>,
     ignored: Option<u64>,
     ignored_flag: Option<bool>,
 }
@@ -272,6 +274,12 @@ const OTHERS: &[Row] = &[
     }),
     row("lua_regex_match_limit", HTTP, take(1), |b, d| {
         d.number_slot(&mut b.part::<LuaMain>().regex_match_limit)
+    }),
+    row("lua_thread_max_cpu_time", HTTP, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<LuaMain>().max_cpu_ms)
+    }),
+    row("lua_vm_max_memory", HTTP, take(1), |b, d| {
+        d.size_slot(&mut b.part::<LuaMain>().max_memory_bytes)
     }),
     row("lua_capture_error_log", HTTP, take(1), set_capture),
     flag("rewrite_by_lua_no_postpone", HTTP, |b, d| {

@@ -19,6 +19,10 @@ pub fn report(ctx: &Ctx, co: &Co, failure: Failure, kind: &str) {
         .enumerate()
         .map(|(n, frames)| format!("\ncoroutine {n}:{frames}"))
         .collect::<String>();
+    if failure == Failure::Memory {
+        // What the thread held is garbage by now; the next one shall not fail for it.
+        ctx.vm.host.collect_garbage();
+    }
     let message = message.as_deref().unwrap_or("unknown reason");
     let what = failure.words();
     ctx.log(

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::chunk::Key;
 use super::prelude;
 use super::raw::ffi::Words;
+use super::raw::limit::Limits;
 use super::raw::{Co, Func, Host};
 
 /// A Lua VM with the whole `ngx` API loaded.
@@ -60,6 +61,7 @@ pub struct Settings {
     /// A master process supervises this one.
     pub has_master: bool,
     pub configure: String,
+    pub limits: Limits,
 }
 
 /// Why a VM could not be made.
@@ -73,7 +75,7 @@ pub enum VmError {
 
 impl Vm {
     pub fn new(worker: &Rc<Worker>) -> Result<Rc<Self>, VmError> {
-        let host = Host::new().ok_or(VmError::NoMemory)?;
+        let host = Host::new(worker.settings.limits).ok_or(VmError::NoMemory)?;
         let words = Box::<Words>::default();
         words.exiting.set(i32::from(worker.is_exiting()));
         super::ctx::set_worker(worker);
@@ -164,6 +166,7 @@ impl Default for Settings {
             is_debug: true,
             has_master: false,
             configure: String::new(),
+            limits: Limits::default(),
         }
     }
 }

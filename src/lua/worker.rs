@@ -14,6 +14,7 @@ use super::chunk::{LoadError, Script};
 use super::conf::{LuaLoc, LuaMain};
 use super::ctx::{Ctx, clear_worker, enter};
 use super::phase::Phase;
+use super::raw::limit::Limits;
 use super::raw::symbols::keep_argv;
 use super::request::LuaRequest;
 use super::vm::{Settings, Vm, VmError, Worker};
@@ -189,6 +190,7 @@ fn settings(http: &HttpConf, main: &LuaMain, place: &Place) -> Settings {
         conf_file: place.conf_file.clone(),
         has_master: place.has_master,
         configure: place.configure.clone(),
+        limits: Limits { memory_bytes: main.max_memory_bytes, cpu_ms: main.max_cpu_ms },
         ..Settings::default()
     }
 }

@@ -149,7 +149,7 @@ impl Co {
         // SAFETY: the thread is not running (the scheduler resumes one at a time and owns it), and
         // lua_resume catches every error. Reading the yielded mark needs no more than the stack.
         unsafe {
-            match c::lua_resume_(self.l, count) {
+            match self.host.limited(|| c::lua_resume_(self.l, count)) {
                 c::LUA_YIELD => self.yielded(),
                 // Only a body that returned, which the reuse loop never does.
                 c::LUA_OK => Step::Done,

@@ -19,6 +19,7 @@ pub mod abi;
 pub mod call;
 pub mod co;
 pub mod ffi;
+pub mod limit;
 mod openssl;
 pub mod symbols;
 pub mod trace;
@@ -34,25 +35,56 @@ use mlua::lua_State;
 
 pub use call::{Call, Native, Op, Raise};
 pub use co::{Co, Step};
+use limit::{Guard, Limits};
 pub use value::{Light, Push, Reply, Val};
 pub use view::{Kind, View};
 
 /// A Lua state and its main thread.
 pub struct Host {
     l: *mut lua_State,
+    // Behind the state, which is closed first.
+    guard: Option<Box<Guard>>,
 }
 
 impl Host {
-    /// Creates a state with every standard library, LuaJIT's own allocator and the JIT compiler on.
-    pub fn new() -> Option<Rc<Self>> {
+    /// Creates a state with every standard library. Without limits it has LuaJIT's own allocator
+    /// and the JIT compiler is on.
+    pub fn new(limits: Limits) -> Option<Rc<Self>> {
+        let guard = Guard::new(limits);
         // SAFETY: luaL_newstate has no precondition and the result is checked.
-        let l = unsafe { c::luaL_newstate() };
+        let fresh = || unsafe { c::luaL_newstate() };
+        let l = guard.as_ref().map_or_else(fresh, |guard| guard.state());
         if l.is_null() {
             return None;
         }
-        // SAFETY: `l` is a fresh state, owned by us.
-        unsafe { luaL_openlibs(l) };
-        Some(Rc::new(Self { l }))
+        // SAFETY: `l` is a fresh state, owned by us, and made by the guard if there is one.
+        unsafe {
+            luaL_openlibs(l);
+            if let Some(guard) = &guard {
+                guard.watch(l);
+            }
+        }
+        Some(Rc::new(Self { l, guard }))
+    }
+
+    /// Runs `run` under the limits of the VM.
+    fn limited<R>(&self, run: impl FnOnce() -> R) -> R {
+        let Some(guard) = &self.guard else { return run() };
+        if guard.is_nearly_full() {
+            self.collect_garbage();
+            guard.note_collection();
+        }
+        guard.enter();
+        let done = run();
+        // SAFETY: the guard belongs to this state.
+        unsafe { guard.leave(self.l) };
+        done
+    }
+
+    /// Frees what nobody holds any more.
+    pub fn collect_garbage(&self) {
+        // SAFETY: finalizers run protected.
+        unsafe { c::lua_gc(self.l, c::LUA_GCCOLLECT, 0) };
     }
 
     /// Compiles source or bytecode without running it; the error is Lua's message.
@@ -92,7 +124,8 @@ impl Host {
             for arg in args {
                 arg.push(l);
             }
-            let status = c::lua_pcall(l, args.len() as c_int, c::LUA_MULTRET, base + 1);
+            let status =
+                self.limited(|| c::lua_pcall(l, args.len() as c_int, c::LUA_MULTRET, base + 1));
             let out = if status == c::LUA_OK {
                 Ok(results(&View::new(l, base + 1)))
             } else {
@@ -103,6 +136,9 @@ impl Host {
                 })
             };
             c::lua_settop(l, base);
+            if status == c::LUA_ERRMEM {
+                self.collect_garbage();
+            }
             out
         }
     }
