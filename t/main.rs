@@ -22,6 +22,7 @@ mod harness;
 mod health_life;
 mod health_table;
 mod health_timelines;
+mod kong;
 mod nacos;
 mod process;
 mod sim_health;
@@ -50,6 +51,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),
     ("grpc", grpc::cases),
+    ("kong", kong::cases),
     ("nacos", nacos::cases),
     ("blocks", blocks::cases),
 ];
