@@ -37,12 +37,16 @@ pub struct Request {
 }
 
 /// What to do with the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Serve,
     Test,
     /// Test and print.
     Dump,
+    /// Test and tell what the health checks do.
+    ExplainHealth,
+    /// Probe the peers of an upstream once.
+    CheckNow(String),
     Signal(Action),
 }
 
@@ -51,13 +55,14 @@ pub fn run(request: &Request) -> i32 {
     log::set_console(true);
     let paths = paths(request);
     open_first_log(&paths);
-    let testing = matches!(request.what, What::Test | What::Dump);
+    let testing = !matches!(request.what, What::Serve | What::Signal(_));
     let globals = request.globals.clone();
     let start = Start { paths, globals, testing, ..Start::default() };
-    match request.what {
+    match &request.what {
         What::Serve => process::run(start, HOOKS),
-        What::Test | What::Dump => test(&start, request),
-        What::Signal(action) => send(&start, action),
+        What::Test | What::Dump | What::ExplainHealth => test(&start, request),
+        What::CheckNow(upstream) => check_now(&start, upstream),
+        What::Signal(action) => send(&start, *action),
     }
 }
 
@@ -296,6 +301,9 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
         let mut shutdown = ctx.shutdown;
         // An error means that the control thread is gone: nothing to serve for.
         let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
+        if let Some(engine) = health::Engine::running() {
+            engine.save();
+        }
         face::grpc::left().await;
         if let Some(lua) = lua {
             let fast = shutdown.wait_for(|stop| *stop == process::Stop::Fast);
@@ -327,13 +335,28 @@ fn test(start: &Start, request: &Request) -> i32 {
     if !request.quiet {
         eprintln!("nginx: configuration file {shown} test is successful");
     }
-    if request.what == What::Dump {
-        let dump = conf::dump::files(&sources);
-        if std::io::stdout().lock().write_all(&dump).is_err() {
-            return 1;
+    let print = match request.what {
+        What::Dump => conf::dump::files(&sources),
+        What::ExplainHealth => health::explain(&cycle.scope, &sources).into_bytes(),
+        _ => Vec::new(),
+    };
+    i32::from(std::io::stdout().lock().write_all(&print).is_err())
+}
+
+/// Probes the peers of an upstream: 0 when all are well, 1 when one is not.
+fn check_now(start: &Start, upstream: &str) -> i32 {
+    let Ok(cycle) = load(start, 1) else { return 1 };
+    match health::check_now(&cycle.scope, upstream.into(), &mut std::io::stdout().lock()) {
+        Ok(Some(passed)) => i32::from(!passed),
+        Ok(None) => {
+            eprintln!("nginx: no health check in upstream \"{upstream}\"");
+            1
+        }
+        Err(e) => {
+            eprintln!("nginx: health check failed {}", Errno(&e));
+            1
         }
     }
-    0
 }
 
 fn send(start: &Start, action: Action) -> i32 {

@@ -18,6 +18,10 @@ pub struct Invocation {
     pub error_log: Option<String>,
     pub globals: Option<String>,
     pub signal: Option<Action>,
+    /// `--explain-health`
+    pub explain_health: bool,
+    /// `--check-now UPSTREAM`
+    pub check_now: Option<String>,
 }
 
 impl Invocation {
@@ -26,10 +30,18 @@ impl Invocation {
         let mut invocation = Self::default();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
-            let Some(letters) = arg.strip_prefix('-') else {
-                return Err(UsageError::Invalid(arg));
-            };
-            invocation.letters(letters, &mut args)?;
+            match (arg.as_str(), arg.strip_prefix('-')) {
+                // Words of our own; nginx has letters only.
+                ("--explain-health", _) => {
+                    (invocation.test, invocation.explain_health) = (true, true);
+                }
+                ("--check-now", _) => {
+                    let upstream = args.next().ok_or(UsageError::NoUpstream)?;
+                    invocation.check_now = Some(upstream);
+                }
+                (_, Some(letters)) => invocation.letters(letters, &mut args)?,
+                (_, None) => return Err(UsageError::Invalid(arg)),
+            }
         }
         Ok(invocation)
     }
@@ -84,6 +96,8 @@ pub enum UsageError {
     Invalid(String),
     #[error("option \"-{letter}\" requires {}", wanted(*.letter))]
     Missing { letter: char },
+    #[error("option \"--check-now\" requires the name of an upstream")]
+    NoUpstream,
 }
 
 fn wanted(letter: char) -> &'static str {
@@ -111,6 +125,9 @@ Options:
   -e filename   : set error log file (default: logs/error.log)
   -c filename   : set configuration file (default: conf/nginx.conf)
   -g directives : set global directives out of configuration file
+
+  --explain-health     : test configuration and tell what its health checks do
+  --check-now upstream : probe every peer of an upstream once and tell what was said
 ";
 
 #[cfg(test)]
@@ -130,6 +147,8 @@ mod tests {
         assert_eq!(i.conf.as_deref(), Some("conf/a.conf"));
         assert_eq!(i.globals.as_deref(), Some("daemon"));
         assert_eq!(parse("-s reload").unwrap().signal, Some(Action::Reload));
+        assert!(parse("--explain-health").is_ok_and(|i| i.test && i.explain_health));
+        assert_eq!(parse("--check-now a").unwrap().check_now.as_deref(), Some("a"));
     }
 
     #[test]
@@ -142,6 +161,8 @@ mod tests {
             ("-g", "option \"-g\" requires parameter"),
             ("-s", "option \"-s\" requires parameter"),
             ("-s now", "invalid option: \"-s now\""),
+            ("--check-now", "option \"--check-now\" requires the name of an upstream"),
+            ("--nope", "invalid option: \"-\""),
         ] {
             assert_eq!(parse(line), Err(expected.to_string()), "{line}");
         }

@@ -42,13 +42,19 @@ fn start(invocation: &Invocation) -> i32 {
         error_log: invocation.error_log.clone(),
         globals: invocation.globals.clone(),
         quiet: invocation.quiet,
-        what: match (invocation.signal, invocation.dump, invocation.test) {
-            (Some(action), ..) => app::What::Signal(action),
-            (_, true, _) => app::What::Dump,
-            (_, _, true) => app::What::Test,
-            _ => app::What::Serve,
-        },
+        what: what(invocation),
     })
+}
+
+fn what(invocation: &Invocation) -> app::What {
+    match (invocation.signal, &invocation.check_now) {
+        (Some(action), _) => app::What::Signal(action),
+        (_, Some(upstream)) => app::What::CheckNow(upstream.clone()),
+        _ if invocation.explain_health => app::What::ExplainHealth,
+        _ if invocation.dump => app::What::Dump,
+        _ if invocation.test => app::What::Test,
+        _ => app::What::Serve,
+    }
 }
 
 fn code(number: i32) -> ExitCode {

@@ -13,6 +13,7 @@ mod boards;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -29,10 +30,11 @@ pub use self::boards::Open;
 use super::check::Identity;
 use super::checker::{Checker, Order, Setting};
 use super::core::Core;
-use super::keep::{Keeper, KeptPeer};
+use super::keep::{Disk, Keeper, Keepers, KeptPeer};
 use super::runner::Runner;
 use super::spec::CheckSpec;
 use super::store::{Mirror, Table};
+use crate::base::clock;
 use crate::base::errno::Errno;
 use crate::base::log::{Chain, Level, emit};
 use crate::net::tls::ClientTls;
@@ -95,10 +97,19 @@ impl Engine {
     /// before the first check of a process is asked for; later calls change nothing.
     pub fn keep_in(&self, file: &File) -> io::Result<()> {
         let mut register = self.register();
-        if register.keeper.is_none() {
-            register.keeper = Some(Keeper::open(file.try_clone()?));
+        if register.keepers.memory.is_none() {
+            register.keepers.memory = Some(Keeper::open(file.try_clone()?));
         }
         Ok(())
+    }
+
+    /// Keeps all states in a file on disk too. What is found there is good for `max_age_ms`.
+    pub fn keep_on_disk(&self, path: &PathBuf, max_age_ms: u64) {
+        let mut register = self.register();
+        if !register.keepers.disk.as_ref().is_some_and(|disk| disk.is_at(path)) {
+            let now_ms = clock::fresh_wall().as_ms().max(0) as u64;
+            register.keepers.disk = Some(Disk::open(path.clone(), max_age_ms, now_ms));
+        }
     }
 
     /// True when a worker of this configuration asked for a check of the upstream.
@@ -120,9 +131,7 @@ impl Engine {
         let setting = Setting { group: ask.group, log: ask.log, debug: ask.debug, tls: ask.tls };
         let dirty = self.dirty.clone();
         let mut checker = Checker::new(spec.clone(), bit, mirror, setting, dirty);
-        if let Some(keeper) = &mut register.keeper {
-            checker.restore(&keeper.take(&spec));
-        }
+        checker.restore(&register.keepers.take(&spec));
         checker.after_round.extend(ask.after_round);
         let (orders, receiver) = unbounded_channel();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -150,17 +159,17 @@ impl Engine {
         }
     }
 
-    /// Writes the states of all checks into the file, if there is one.
-    fn save(&self) {
+    /// Writes the states of all checks where they are kept.
+    pub fn save(&self) {
         let register = &mut *self.register();
-        let Some(keeper) = &mut register.keeper else { return };
         let rounds = register.checks.iter().map(|c| {
             let core = c.core.lock().unwrap_or_else(PoisonError::into_inner);
             (c.spec.clone(), KeptPeer::all(&core))
         });
         let checks = rounds.chain(register.boards.kept());
-        if let Err(e) = keeper.save(checks) {
-            emit(Level::Warn, format_args!("health states could not be kept {}", Errno(&e)));
+        let now_ms = clock::fresh_wall().as_ms().max(0) as u64;
+        for (text, e) in register.keepers.save(checks, now_ms) {
+            emit(Level::Warn, format_args!("{text} {}", Errno(&e)));
         }
     }
 
@@ -203,7 +212,7 @@ pub fn engine() -> io::Result<Arc<Engine>> {
 struct Register {
     checks: Vec<Check>,
     boards: boards::Boards,
-    keeper: Option<Keeper>,
+    keepers: Keepers,
     versions: HashMap<(BString, Option<BString>), Arc<AtomicU64>>,
 }
 
@@ -262,10 +271,11 @@ enum Task {
     ReapBoard(Identity),
 }
 
-/// Saves soon after a verdict, at most once a second.
+/// Saves soon after a verdict, at most once a second; and now and then, so that a file on disk does
+/// not grow old while nothing happens.
 async fn keep_states(engine: Arc<Engine>) {
     loop {
-        engine.dirty.notified().await;
+        let _ = tokio::time::timeout(SAVE_AT_LEAST, engine.dirty.notified()).await;
         engine.save();
         tokio::time::sleep(SAVE_PAUSE).await;
     }
@@ -311,6 +321,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// How long a check outlives the workers of an old configuration.
 const RELOAD_GRACE: Duration = Duration::from_millis(400);
 const SAVE_PAUSE: Duration = Duration::from_secs(1);
+const SAVE_AT_LEAST: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

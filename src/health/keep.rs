@@ -9,6 +9,8 @@
 //! are written in turn, each with its number and checksum, so that a write cut short by the death
 //! it is there for leaves the other one whole.
 
+mod disk;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -24,7 +26,54 @@ use super::spec::CheckSpec;
 use super::target::Target;
 use super::watch::Watch;
 
-/// The file and what was found in it.
+pub(super) use self::disk::Disk;
+
+/// Where states are kept, and what was found there.
+#[derive(Default)]
+pub(super) struct Keepers {
+    pub(super) memory: Option<Keeper>,
+    pub(super) disk: Option<Disk>,
+}
+
+impl Keepers {
+    /// The machines an earlier process had for this check; the younger memory is asked first.
+    pub(super) fn take(&mut self, spec: &CheckSpec) -> Vec<KeptPeer> {
+        let identity = identity(spec);
+        let memory = self.memory.as_mut().map(|m| take(&mut m.found, &identity));
+        let disk = self.disk.as_mut().map(|d| take(d.found(), &identity));
+        memory.filter(|peers| !peers.is_empty()).or(disk).unwrap_or_default()
+    }
+
+    /// Writes the states of all checks; tells what did not work.
+    pub(super) fn save(
+        &mut self,
+        checks: impl Iterator<Item = (Arc<CheckSpec>, Vec<KeptPeer>)>,
+        now_ms: u64,
+    ) -> Vec<(String, io::Error)> {
+        if self.memory.is_none() && self.disk.is_none() {
+            return Vec::new();
+        }
+        let mut failed = Vec::new();
+        let checks: Vec<KeptCheck> =
+            checks.map(|(spec, peers)| KeptCheck { identity: identity(&spec), peers }).collect();
+        // Plain data: nothing in it can fail to be written.
+        let body = serde_json::to_vec(&checks).unwrap_or_default();
+        if let Some(Err(e)) = self.memory.as_mut().map(|memory| memory.save(&body)) {
+            failed.push(("health states could not be kept".to_string(), e));
+        }
+        if let Some(disk) = &mut self.disk {
+            let saved = disk.save(&body, now_ms);
+            let told = std::mem::replace(&mut disk.complained, saved.is_err());
+            if let (Err(e), false) = (saved, told) {
+                let path = disk.path().display();
+                failed.push((format!("health states could not be written to \"{path}\""), e));
+            }
+        }
+        failed
+    }
+}
+
+/// The file handed to the next process, and what was found in it.
 pub(super) struct Keeper {
     file: File,
     turn: u64,
@@ -40,29 +89,14 @@ impl Keeper {
         Self { file, turn, found }
     }
 
-    /// The machines an earlier process had for this check.
-    pub(super) fn take(&mut self, spec: &CheckSpec) -> Vec<KeptPeer> {
-        let identity = identity(spec);
-        match self.found.iter().position(|c| c.identity == identity) {
-            Some(at) => self.found.swap_remove(at).peers,
-            None => Vec::new(),
-        }
-    }
-
     /// Writes the states of all checks into the older slot.
-    pub(super) fn save(
-        &mut self,
-        checks: impl Iterator<Item = (Arc<CheckSpec>, Vec<KeptPeer>)>,
-    ) -> io::Result<()> {
-        let checks: Vec<KeptCheck> =
-            checks.map(|(spec, peers)| KeptCheck { identity: identity(&spec), peers }).collect();
-        let body = serde_json::to_vec(&checks)?;
+    fn save(&mut self, body: &[u8]) -> io::Result<()> {
         self.turn += 1;
         let mut head = self.turn.to_le_bytes().to_vec();
         head.extend((body.len() as u64).to_le_bytes());
-        head.extend(u64::from(crc32fast::hash(&body)).to_le_bytes());
+        head.extend(u64::from(crc32fast::hash(body)).to_le_bytes());
         let at = SLOT_BYTES * (self.turn % 2);
-        self.file.write_all_at(&body, at + HEAD_BYTES)?;
+        self.file.write_all_at(body, at + HEAD_BYTES)?;
         self.file.write_all_at(&head, at)
     }
 }
@@ -136,6 +170,13 @@ struct KeptCheck {
     peers: Vec<KeptPeer>,
 }
 
+fn take(found: &mut Vec<KeptCheck>, identity: &str) -> Vec<KeptPeer> {
+    match found.iter().position(|c| c.identity == identity) {
+        Some(at) => found.swap_remove(at).peers,
+        None => Vec::new(),
+    }
+}
+
 /// The text two equal checks have in common.
 fn identity(spec: &CheckSpec) -> String {
     match spec.dialect {
@@ -188,16 +229,23 @@ mod tests {
         open.expect("a temporary file")
     }
 
+    fn keepers(file: &File) -> Keepers {
+        let file = file.try_clone().expect("a descriptor");
+        Keepers { memory: Some(Keeper::open(file)), disk: None }
+    }
+
+    fn save(keepers: &mut Keepers, nok: u64) {
+        let checks = [(Arc::new(spec("a")), vec![kept("p0", nok)])];
+        assert!(keepers.save(checks.into_iter(), 0).is_empty());
+    }
+
     #[test]
     fn what_was_saved_last_is_found() {
         let file = file();
-        let mut keeper = Keeper::open(file.try_clone().expect("a descriptor"));
-        assert_eq!(keeper.take(&spec("a")), []);
-        for n in 1..=3 {
-            let peers = vec![kept("p0", n)];
-            keeper.save([(Arc::new(spec("a")), peers)].into_iter()).expect("written");
-        }
-        let mut next = Keeper::open(file);
+        let mut first = keepers(&file);
+        assert_eq!(first.take(&spec("a")), []);
+        (1..=3).for_each(|n| save(&mut first, n));
+        let mut next = keepers(&file);
         assert_eq!(next.take(&spec("b")), []);
         assert_eq!(next.take(&spec("a")), [kept("p0", 3)]);
         assert_eq!(next.take(&spec("a")), [], "once");
@@ -206,13 +254,11 @@ mod tests {
     #[test]
     fn a_write_cut_short_leaves_the_other_slot() {
         let file = file();
-        let mut keeper = Keeper::open(file.try_clone().expect("a descriptor"));
-        for n in 1..=2 {
-            keeper.save([(Arc::new(spec("a")), vec![kept("p0", n)])].into_iter()).expect("written");
-        }
+        let mut first = keepers(&file);
+        (1..=2).for_each(|n| save(&mut first, n));
         // The second save went into slot 0; its body is torn.
         file.write_all_at(b"torn", HEAD_BYTES + 5).expect("written");
-        assert_eq!(Keeper::open(file).take(&spec("a")), [kept("p0", 1)]);
+        assert_eq!(keepers(&file).take(&spec("a")), [kept("p0", 1)]);
     }
 
     #[test]

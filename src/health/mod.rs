@@ -18,6 +18,7 @@ pub mod conf;
 mod core;
 pub mod dialect;
 mod engine;
+mod explain;
 mod keep;
 pub mod machine;
 pub mod matching;
@@ -37,6 +38,7 @@ pub use self::board::{Board, Event, Forced, Now, Override, Report, Reported, Wha
 pub use self::check::{Check, Listener, Subscription, Targets};
 pub use self::core::{Core, Lane, Step};
 pub use self::engine::{Attach, Engine, Lease, Open, engine};
+pub use self::explain::{check_now, explain};
 pub use self::outcome::{Kind, Outcome};
 pub use self::schedule::{First, Schedule, phase_ms};
 pub use self::spec::{

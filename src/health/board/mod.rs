@@ -116,7 +116,7 @@ impl Board {
 
     /// Verdicts are being ignored.
     pub fn is_panicking(&self) -> bool {
-        self.shade.lifted
+        self.shade.panic
     }
 
     /// What happened since the last call.

@@ -20,6 +20,8 @@ pub(super) struct Shade {
     unproven: usize,
     /// Verdicts are ignored now.
     pub(super) lifted: bool,
+    /// They are ignored, and not just because nobody has shown anything yet.
+    pub(super) panic: bool,
 }
 
 impl Board {
@@ -64,12 +66,13 @@ impl Board {
             self.shade.unproven += usize::from(seat.counted_unproven);
         }
         let lifted = self.lifts();
-        let was = std::mem::replace(&mut self.shade.lifted, lifted);
+        self.shade.lifted = lifted;
         for i in 0..self.order.len() {
             self.shade_one(self.order[i]);
         }
-        if was != lifted && !self.order.is_empty() && self.shade.unproven < self.order.len() {
-            self.tell(None, What::Panic(lifted), now);
+        let panic = lifted && self.shade.unproven < self.order.len();
+        if std::mem::replace(&mut self.shade.panic, panic) != panic {
+            self.tell(None, What::Panic(panic), now);
         }
     }
 

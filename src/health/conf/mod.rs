@@ -63,6 +63,11 @@ pub fn start(
     if running.0 >= generation {
         return Ok(());
     }
+    let file = main.part::<StateFile>();
+    if let Some(path) = &file.path {
+        let engine = engine().map_err(|e| format!("health checks cannot run: {e}"))?;
+        engine.keep_on_disk(path, file.max_age_ms.unwrap_or(MAX_AGE_MS));
+    }
     let mut checks = Vec::new();
     for plan in plans(main) {
         let Some(group) = groups.explicit(plan.spec.upstream.as_ref()) else { continue };
@@ -87,6 +92,9 @@ fn groups(main: &Scope) -> &Groups {
 
 /// The checks of the configuration that started last.
 static RUNNING: Mutex<(u64, Vec<Check>)> = Mutex::new((0, Vec::new()));
+
+/// Older states on disk are of no use.
+const MAX_AGE_MS: u64 = 600_000;
 
 #[cfg(test)]
 mod tests;

@@ -76,8 +76,8 @@ impl Engine {
         let (follow, ear) = attach(&shared, open.targets, &spec);
         let persistent = spec.policy.persistent || spec.policy.initial == Initial::Up;
         let kept = register.boards.take_parked(&name);
-        let kept = kept.or_else(|| register.keeper.as_mut().map(|k| k.take(&spec)));
-        if let Some(kept) = kept.filter(|k| persistent && !k.is_empty()) {
+        let kept = kept.unwrap_or_else(|| register.keepers.take(&spec));
+        if persistent && !kept.is_empty() {
             shared.with(|board, now| {
                 board.restore(now, |target, machine| {
                     let known = kept.iter().find(|k| k.is_of(target));

@@ -8,7 +8,7 @@ use bstr::ByteSlice;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 
-use super::Limits;
+use super::{Limits, trace};
 use crate::health::matching::{BODY_MAX_BYTES, Match};
 use crate::health::outcome::{Kind, Outcome};
 use crate::net::http1::chunked::Decoder;
@@ -74,6 +74,7 @@ async fn head(stream: &mut Stream, limits: Limits) -> Result<(ResponseHead, Byte
         if n == 0 {
             return Err(Outcome::new(Kind::ReceiveFailed).detail("closed"));
         }
+        trace::bytes("received", &buf[buf.len() - n..]);
         read_bytes += n;
         if read_bytes > HEADS_MAX_BYTES {
             return Err(Outcome::new(Kind::BadLine).detail("too many interim responses"));

@@ -14,6 +14,7 @@ pub mod http_req;
 mod raw;
 mod tcp;
 mod tls;
+pub mod trace;
 
 use std::future::Future;
 use std::io;
@@ -90,6 +91,16 @@ pub async fn run(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>) -> Outc
     let aim =
         Aim { target: &target, tls, proxy_protocol: spec.proxy_protocol, other_version: false };
     aimed(spec, &aim).await.0
+}
+
+/// The Host a check's probes of a target name, when they name one.
+pub fn host_of(spec: &CheckSpec, target: &Target) -> Option<BString> {
+    let aim = Aim { target, tls: None, proxy_protocol: false, other_version: false };
+    match &spec.probe {
+        ProbeSpec::Http(http) => Some(aim.host(http.host.as_ref())),
+        ProbeSpec::Grpc(grpc) => Some(aim.host(grpc.authority.as_ref())),
+        ProbeSpec::None | ProbeSpec::Tcp(_) | ProbeSpec::Tls(_) | ProbeSpec::Raw(_) => None,
+    }
 }
 
 fn unresolved(target: &Target) -> Outcome {

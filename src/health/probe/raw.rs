@@ -8,9 +8,9 @@
 //! SSH banner: that is what the Lua library does.
 
 use bstr::{BString, ByteSlice};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
-use super::{Limits, tcp, tls};
+use super::{Limits, tcp, tls, trace};
 use crate::health::outcome::{Kind, Outcome};
 use crate::health::spec::RawProbe;
 use crate::net::addr::Addr;
@@ -40,11 +40,7 @@ async fn exchange(
         let name = wanted.sni.as_ref().map(|n| n.as_slice());
         stream = tls::handshake(stream, wanted.verify, name, client, limits).await?;
     }
-    let sending = async {
-        stream.write_all(&spec.request).await?;
-        stream.flush().await
-    };
-    limits.run(sending, Kind::SendFailed, Kind::SendTimeout).await?;
+    tcp::send(&mut stream, &spec.request, limits).await?;
     read_line(&mut stream, limits).await
 }
 
@@ -60,6 +56,7 @@ pub(super) async fn read_line(stream: &mut Stream, limits: Limits) -> Result<BSt
             return Err(Outcome::new(Kind::ReceiveFailed).detail("closed"));
         }
         let got = &buf[..n];
+        trace::bytes("received", got);
         if let Some(at) = got.find_byte(b'\n') {
             line.extend_from_slice(&got[..at]);
             // A cosocket's "*l" drops every carriage return of the line.

@@ -6,7 +6,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Aim, Limits, unresolved};
+use super::{Aim, Limits, trace, unresolved};
 use crate::health::matching::BODY_MAX_BYTES;
 use crate::health::outcome::{Kind, Outcome};
 use crate::health::spec::{Expect, TcpProbe};
@@ -33,6 +33,7 @@ pub(super) async fn probe(
 pub(super) async fn open(aim: &Aim<'_>, limits: Limits) -> Result<Stream, Outcome> {
     let addr = aim.target.addr.as_ref().ok_or_else(|| unresolved(aim.target))?;
     let mut stream = connect(addr, limits).await?;
+    trace::step(|| format!("connected to {addr}"));
     if aim.proxy_protocol {
         let line = proxy_line(&stream);
         send(&mut stream, line.as_bytes(), limits).await?;
@@ -41,6 +42,7 @@ pub(super) async fn open(aim: &Aim<'_>, limits: Limits) -> Result<Stream, Outcom
 }
 
 pub(super) async fn send(stream: &mut Stream, bytes: &[u8], limits: Limits) -> Result<(), Outcome> {
+    trace::bytes("sent", bytes);
     let sending = async {
         stream.write_all(bytes).await?;
         stream.flush().await
@@ -81,6 +83,7 @@ async fn listen(stream: &mut Stream, expect: &Expect, limits: Limits) -> Result<
             true => failed,
             false => Outcome::new(Kind::BadBody).detail(&heard),
         })?;
+        trace::bytes("received", &buf[..n]);
         heard.extend_from_slice(&buf[..n]);
         if is_heard(expect, &heard) {
             return Ok(Outcome::new(Kind::Passed));

@@ -3,7 +3,7 @@
 use bstr::ByteSlice;
 use tokio::time::timeout;
 
-use super::{Aim, Limits, tcp};
+use super::{Aim, Limits, tcp, trace};
 use crate::health::outcome::{Kind, Outcome};
 use crate::health::spec::TlsSpec;
 use crate::net::stream::Stream;
@@ -44,5 +44,6 @@ pub(super) async fn handshake(
             false => failed(e.to_string()),
         })?;
     }
+    trace::step(|| format!("shook hands, server name {}", name.unwrap_or("-")));
     Ok(connected.stream)
 }
