@@ -133,11 +133,7 @@ impl Words {
             b"proxy_protocol" => self.spec.proxy_protocol = true,
             b"grpc_service=" => self.grpc.service = p.value.into(),
             b"grpc_status=" => self.grpc.accept.push(p.number(0, 16)? as u32),
-            b"grpc_watch" => self.grpc.watch = true,
-            // A connection is kept for at most an hour of probes, as a rule for far longer.
-            b"keepalive_time=" => {
-                self.http.keepalive_requests = if p.msec()? == 0 { 1 } else { u32::MAX };
-            }
+            b"grpc_watch" | b"keepalive_time=" => return Err(unsupported(p)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -184,7 +180,7 @@ impl Words {
             }
             b"panic=" => policy.panic_percent = p.percent()?,
             b"max_ejection=" => policy.max_ejection_percent = p.percent()?,
-            b"slow_start=" => policy.slow_start_ms = p.msec()?,
+            b"slow_start=" => return Err(unsupported(p)),
             b"hold_down=" => policy.hold_down_ms = p.msec()?,
             b"fatal_status=" => {
                 let parts = p.value.split_str(b",");
@@ -284,6 +280,12 @@ impl Kind {
     fn name(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
+}
+
+/// Known, and refused until it does something: nothing is ignored in silence.
+fn unsupported(p: &Parameter<'_>) -> Diag {
+    let name = p.name.strip_suffix(b"=").unwrap_or(p.name).as_bstr();
+    Diag::emerg(format!("parameter \"{name}\" of \"health_check\" is not supported yet"))
 }
 
 /// Whom the system trusts.

@@ -53,7 +53,7 @@ fn every_word_finds_its_place() {
         "health_check name=deep uri=/up match=ok interval=1s jitter=100ms fails=3 passes=2 \
          port=81 timeout=300ms mandatory persistent fastinter=200ms downinter=10s backoff=1m \
          host=a.b \"header=X-A: b\" method=HEAD http=1.0 panic=50% max_ejection=30% \
-         on_all_down=try_all slow_start=30s hold_down=10s concurrency=7 fatal_status=404,410-419;
+         on_all_down=try_all hold_down=10s concurrency=7 fatal_status=404,410-419;
          health_check type=tcp \"send=PING\\x0d\\n\" expect=+PONG proxy_protocol;
          health_check name=tls type=tls verify=off sni=x;
          health_check name=grpc type=grpc grpc_service=s grpc_status=12;",
@@ -78,7 +78,7 @@ fn every_word_finds_its_place() {
 #[test]
 fn the_older_module() {
     let plans = plans_of(
-        "check_http_expect_alive http_2xx http_4xx; check_keepalive_requests 3;
+        "check_http_expect_alive http_2xx http_4xx; check_keepalive_requests 1;
          check interval=3000 rise=2 fall=5 timeout=1000 type=http port=81;
          check_http_send \"HEAD / HTTP/1.0\\r\\n\\r\\n\";",
     );
@@ -110,6 +110,14 @@ fn mistakes() {
         ("health_check port=65536;", "invalid parameter \"port=65536\""),
         ("health_check foo;", "invalid parameter \"foo\""),
         ("health_check type=udp;", "invalid parameter \"type=udp\""),
+        (
+            "health_check slow_start=30s;",
+            "parameter \"slow_start\" of \"health_check\" is not supported yet",
+        ),
+        (
+            "health_check type=grpc grpc_watch;",
+            "parameter \"grpc_watch\" of \"health_check\" is not supported yet",
+        ),
         ("health_check match=nope;", "match \"nope\" not found"),
         ("health_check persistent;", "\"persistent\" parameter requires \"mandatory\""),
         ("health_check type=tcp uri=/x;", "parameter \"uri\" cannot be used by this type of check"),

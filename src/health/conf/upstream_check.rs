@@ -100,7 +100,11 @@ pub(super) fn set_alive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> 
 }
 
 pub(super) fn set_keepalive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    d.number_slot(&mut b.part::<Extras>().keepalive)
+    d.number_slot(&mut b.part::<Extras>().keepalive)?;
+    if b.part::<Extras>().keepalive.is_some_and(|requests| requests > 1) {
+        b.warn("\"check_keepalive_requests\" above 1 is taken for 1: each probe connects anew");
+    }
+    Ok(())
 }
 
 /// States live in the process; the size is looked at and of no other meaning.
