@@ -17,12 +17,13 @@ use tokio::sync::Notify;
 use super::board::{Board, Event, Now, Override, Report, Reported, What};
 use super::dialect;
 use super::engine::Holder;
-use super::machine::State;
+use super::machine::{Limits, Machine, State};
 use super::outcome::{Kind, Outcome};
 use super::passive;
+use super::probe::{self, Aim};
 use super::report::{self, CheckReport, PeerReport};
 use super::spec::CheckSpec;
-use super::target::{Key, TargetSpec};
+use super::target::{Key, Target, TargetSpec};
 use super::watch::Source;
 use crate::base::clock;
 use crate::base::log::Chain;
@@ -116,6 +117,28 @@ impl Check {
     /// The state of a target; `None` for one that is not known.
     pub fn state(&self, key: &Key) -> Option<State> {
         self.shared.lock().board.seat(key).map(|s| s.watch.machine.state())
+    }
+
+    /// The state of a target and its lanes.
+    pub fn standing(&self, key: &Key) -> Option<(State, Limits)> {
+        let inner = self.shared.lock();
+        inner.board.seat(key).map(|s| (s.watch.machine.state(), s.watch.machine.lanes()))
+    }
+
+    /// Lets the machines of targets go on where others left them; `each` tells whether it did.
+    pub fn restore(&self, each: impl FnMut(&Target, &mut Machine) -> bool) {
+        self.shared.with(|board, now| board.restore(now, each));
+    }
+
+    /// Probes a target of nobody, outside of the schedule and without counting.
+    pub async fn probe(&self, target: &Target) -> Outcome {
+        let (spec, tls) = {
+            let inner = self.shared.lock();
+            (inner.board.spec().clone(), inner.tls.clone())
+        };
+        let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
+        let aim = Aim { target, tls, proxy_protocol, other_version: false };
+        probe::aimed(&spec, &aim).await.0
     }
 
     /// Everything known of one target.

@@ -26,6 +26,7 @@ mod outcome;
 mod passive;
 pub mod probe;
 pub mod report;
+pub mod resty;
 mod runner;
 mod schedule;
 mod spec;

@@ -106,6 +106,12 @@ macro_rules! library {
 const LIBRARY: &[(&str, &str)] = library!(
     "jit.v" = "jit/v"
     "resty.digest" = "resty/digest"
+    "resty.healthcheck" = "resty/healthcheck"
+    "resty.healthcheck.api7" = "resty/healthcheck/api7"
+    "resty.healthcheck.checker" = "resty/healthcheck/checker"
+    "resty.healthcheck.events" = "resty/healthcheck/events"
+    "resty.healthcheck.make" = "resty/healthcheck/make"
+    "resty.healthcheck.options" = "resty/healthcheck/options"
     "resty.lock" = "resty/lock"
     "resty.lrucache" = "resty/lrucache"
     "resty.string" = "resty/string"

@@ -112,6 +112,13 @@ function tell.failed(self, _, _, _, text)
   self:log(ERR, text)
 end
 
+function tell.probed(self, ip, port, hostname, head, status)
+  self:log(DEBUG, "request head: ", head)
+  if status then
+    self:log(DEBUG, "Reporting '", hostname, " (", ip, ":", port, ")' (got HTTP ", status, ")")
+  end
+end
+
 function tell.retried(self, ip, port, hostname, text)
   self:log(WARN, "target '", hostname, " (", ip, ":", port, ")' ", text)
 end

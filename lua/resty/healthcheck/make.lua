@@ -91,7 +91,7 @@ local function open(self, given)
     unhealthy_statuses = keys(active.unhealthy.http_statuses),
     successes = active.healthy.successes, http_failures = active.unhealthy.http_failures,
     tcp_failures = active.unhealthy.tcp_failures, timeouts = active.unhealthy.timeouts,
-    cert = cert, key = key,
+    cert = cert, key = key, counts_rounds = given.test,
   })
 end
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use crate::health::machine::{Seen, Transition};
+use crate::health::machine::{Seen, State, Transition};
 use crate::health::outcome::Outcome;
 use crate::health::spec::CheckSpec;
 use crate::health::target::Target;
@@ -18,6 +18,8 @@ pub struct Event {
     pub spec: Arc<CheckSpec>,
     /// `None` when it concerns the check as a whole.
     pub target: Option<Arc<Target>>,
+    /// State and lanes of the target as the event left them.
+    pub after: Option<(State, u32)>,
     pub what: What,
 }
 

@@ -282,8 +282,11 @@ impl Board {
     }
 
     fn tell(&mut self, at: Option<usize>, what: What, now: Now) {
-        let target = at.map(|at| self.seats[at].watch.target.clone());
-        self.events.push(Event { at_ms: now.wall_ms, spec: self.spec.clone(), target, what });
+        let watch = at.map(|at| &self.seats[at].watch);
+        let target = watch.map(|w| w.target.clone());
+        let after = watch.map(|w| (w.machine.state(), w.machine.lanes().packed()));
+        let spec = self.spec.clone();
+        self.events.push(Event { at_ms: now.wall_ms, spec, target, after, what });
     }
 
     /// The place of a seat, if its holder is still the same.

@@ -5,6 +5,7 @@ mod lanes;
 pub mod nacos;
 mod native;
 pub mod openresty;
+pub mod resty;
 
 use super::board::Event;
 use crate::base::log::Level;

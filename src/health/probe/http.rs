@@ -30,13 +30,20 @@ pub(super) async fn probe(
     if !refused {
         return Ok(first);
     }
+    let told = retry_words(first.status.unwrap_or_default(), *other_version);
     match exchange(spec, aim, limits, !*other_version).await {
         Ok(second) if second.kind == Kind::Passed => {
             *other_version = !*other_version;
-            Ok(second)
+            Ok(second.detail(told))
         }
-        _ => Ok(first),
+        _ => Ok(first.detail(told)),
     }
+}
+
+/// What people read about a probe that was sent twice.
+fn retry_words(status: u64, old: bool) -> String {
+    let (version, other) = if old { ("1.0", "1.1") } else { ("1.1", "1.0") };
+    format!("returned {status} on HTTP/{version}, retrying with HTTP/{other}")
 }
 
 async fn exchange(
@@ -73,7 +80,7 @@ async fn exchange(
 }
 
 /// The request, in the order of the dialect.
-fn request(spec: &HttpProbe, host: &[u8], old: bool) -> BString {
+pub(super) fn request(spec: &HttpProbe, host: &[u8], old: bool) -> BString {
     let mut out = BString::default();
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|p| out.push_str(p));
     let version: &[u8] = if old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };

@@ -64,6 +64,13 @@ impl Aim<'_> {
     }
 }
 
+/// What a probe over HTTP sends, as far as it can be said beforehand.
+pub fn request_head(spec: &CheckSpec, target: &Target) -> Option<BString> {
+    let ProbeSpec::Http(http) = &spec.probe else { return None };
+    let aim = Aim { target, tls: None, proxy_protocol: false, other_version: false };
+    Some(http::request(http, &aim.host(http.host.as_ref()), false))
+}
+
 /// Probes one target as the check says, and tells which HTTP version to begin with next time.
 pub async fn aimed(spec: &CheckSpec, aim: &Aim<'_>) -> (Outcome, bool) {
     let begun_at = clock::instant();

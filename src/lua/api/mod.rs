@@ -14,6 +14,7 @@ mod coroutine;
 pub mod encode;
 pub mod errlog;
 mod header;
+mod healthcheck;
 mod json;
 mod location;
 mod log;
@@ -61,6 +62,7 @@ pub const TOPICS: &[&Topic] = &[
     &encode::TOPIC,
     &errlog::TOPIC,
     &header::TOPIC,
+    &healthcheck::TOPIC,
     &json::TOPIC,
     &location::TOPIC,
     &log::TOPIC,

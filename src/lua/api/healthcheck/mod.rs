@@ -7,20 +7,18 @@
 
 mod feed;
 mod open;
+mod plan;
 mod probe;
 
-use std::cell::RefCell;
 use std::ffi::c_int;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bstr::ByteSlice;
 
 use super::Topic;
 use crate::health::Reported;
-use crate::health::dialect::resty::{self, Added, Book, BookError, Entry, Ident};
 use crate::health::machine::{Limits, Seen, State};
-use crate::lua::ctx;
+use crate::health::resty::{self, Added, Book, BookError, Entry, Ident};
 use crate::lua::phase::{ANY, WITH_CTX, YIELDABLE};
 use crate::lua::raw::{Call, Op, Raise, Val};
 
@@ -82,6 +80,9 @@ fn active(c: &Call<'_>) -> Result<c_int, Raise> {
     book(c)?.set_active(seat, active);
     if let Some(hub) = feed::hub() {
         hub.start(seat, active);
+        if !active {
+            hub.hide_idle_prober(seat);
+        }
     }
     c.ret(true)
 }
@@ -155,7 +156,8 @@ fn snapshot(c: &Call<'_>) -> Result<c_int, Raise> {
     let Some(book) = resty::find(c.bytes(1)?, c.bytes(2)?) else { return c.ret(()) };
     let entries = book.entries();
     let metas = entries.iter().map(|e| Val::from(e.meta.as_ref().map(|m| m.as_bytes())));
-    let metas = Val::List(metas.map(|v| if v == Val::Nil { Val::Bool(false) } else { v }).collect());
+    let metas =
+        Val::List(metas.map(|v| if v == Val::Nil { Val::Bool(false) } else { v }).collect());
     let list = entries.iter().map(|e| {
         let (state, lanes) = book.state(&e.ident).unwrap_or((State::Healthy, Limits::default()));
         let mut fields = fields(e);

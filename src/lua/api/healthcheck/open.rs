@@ -5,10 +5,12 @@ use std::ffi::c_int;
 use bstr::BString;
 
 use super::feed;
+use super::plan::Plan;
 use crate::base::log;
 use crate::health::Statuses;
-use crate::health::dialect::resty::{self, Opening, ProbeKind, Settings};
+use crate::health::dialect::resty::{ProbeKind, Settings};
 use crate::health::machine::Limits;
+use crate::health::resty::{self, Opening};
 use crate::lua::api::{socket, upstream};
 use crate::lua::raw::{Call, Kind, Raise, View};
 use crate::net::tls::ClientTls;
@@ -27,16 +29,18 @@ pub fn open(c: &Call<'_>) -> Result<c_int, Raise> {
     };
     let hub = feed::hub().ok_or(Raise::text("no worker"))?;
     let (book, is_fresh) = resty::book(c.bytes(1)?, &dict);
+    let counts_rounds = c.with_field(3, "counts_rounds", |v, at| v.truthy(at));
+    let plan = Plan::new(settings.healthy_ms, settings.unhealthy_ms, counts_rounds);
     let opened = book.open(Opening {
         settings,
         log: log::main_chain(),
         tls,
         generation: ctx.vm.worker.part::<upstream::Bound>().generation.get(),
-        out: hub.out(ctx),
+        out: hub.out(&ctx.vm.worker),
     });
     match opened {
         Ok(seat) => {
-            hub.enter(c, seat, book);
+            hub.enter(ctx, seat, book, plan);
             c.ret((seat, is_fresh))
         }
         Err(error) => c.fail(error.to_string()),

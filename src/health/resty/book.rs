@@ -10,19 +10,19 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
+use super::close;
 use super::list::Entry;
 use super::shm::Keys;
-use super::{Ident, Settings, Tell, Told, close};
+use super::words::{Ident, Tell, Told, key_text, told_of};
 use crate::base::clock;
 use crate::base::log::Chain;
+use crate::health::dialect::resty::Settings;
 use crate::health::machine::{Limits, Machine, Seen, State};
 use crate::health::{
-    Check, Event, Key, Kind, Open, Outcome, Report, Reported, Source, Subscription, Target,
-    TargetSpec, Targets, What, engine,
+    Check, Event, Listener, Open, Report, Reported, Subscription, Targets, What, engine,
 };
-use crate::net::addr::Addr;
 use crate::net::tls::ClientTls;
 use crate::shdict::Dict;
 
@@ -103,7 +103,7 @@ impl Book {
         let spec = opening.settings.spec(&self.name, &shm);
         let same = page.running.as_ref().is_some_and(|r| *r.check.spec() == spec);
         if !same || opening.tls.is_some() {
-            let targets = page.entries.iter().map(|e| target(e, None)).collect();
+            let targets = page.entries.iter().map(|e| e.target(None)).collect();
             let check = engine()?.open(Open {
                 spec,
                 targets: Targets::List(targets),
@@ -126,6 +126,18 @@ impl Book {
         self.seats().retain(|s| s.id != seat);
         self.follow_seats();
         close(self);
+    }
+
+    /// The worker of a checker goes down: others tell and probe from now on.
+    pub fn retire(&self, seat: u64) {
+        {
+            let mut seats = self.seats();
+            let Some(at) = seats.iter().position(|s| s.id == seat) else { return };
+            let mut seat = seats.remove(at);
+            seat.active = false;
+            seats.push(seat);
+        }
+        self.follow_seats();
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -163,7 +175,7 @@ impl Book {
             self.write(&page)?;
             return Ok(Added::Kept);
         }
-        let spec = target(&entry, Some(up));
+        let spec = entry.target(Some(up));
         page.entries.push(entry);
         if let Err(error) = self.write(&page) {
             page.entries.pop();
@@ -179,17 +191,18 @@ impl Book {
         if page.entries.iter().any(|e| e.ident == entry.ident) {
             return;
         }
-        let spec = target(&entry, Some(state.is_up()));
+        let spec = entry.target(Some(state.is_up()));
         page.entries.push(entry);
         let Some(check) = page.check() else { return };
         check.add(&spec);
-        check.restore(&spec.key(), |machine| {
-            if let Machine::Counters(counters) = machine {
+        check.restore(|target, machine| match machine {
+            Machine::Counters(counters) if target.key() == spec.key() => {
                 *counters = counters.restored(Limits::unpack(packed), state);
+                true
             }
+            _ => false,
         });
-        let key = spec.key();
-        self.keys.write_target(&page.dict, key_text(&key.name, &key.server).as_bytes(), state, packed);
+        self.keys.write_target(&page.dict, key_text(&spec.target).as_bytes(), state, packed);
     }
 
     /// False when there is no such target.
@@ -203,7 +216,7 @@ impl Book {
             page.entries.insert(at, entry);
             return Err(error);
         }
-        page.check().map(|check| check.remove(&key(ident)));
+        page.check().map(|check| check.remove(&ident.key()));
         Ok(true)
     }
 
@@ -215,8 +228,8 @@ impl Book {
             return Err(error);
         }
         for entry in &entries {
-            let key = key(&entry.ident);
-            self.keys.forget_target(&page.dict, key_text(&key.name, &key.server).as_bytes());
+            let text = key_text(&entry.target(None).target);
+            self.keys.forget_target(&page.dict, text.as_bytes());
         }
         page.check().map(Check::clear);
         Ok(())
@@ -250,7 +263,7 @@ impl Book {
             let _ = self.write(&page);
         }
         if let Some(check) = page.check() {
-            gone.iter().for_each(|ident| _ = check.remove(&key(ident)));
+            gone.iter().for_each(|ident| _ = check.remove(&ident.key()));
         }
         gone
     }
@@ -261,37 +274,33 @@ impl Book {
 
     /// The state of a target and its lanes.
     pub fn state(&self, ident: &Ident) -> Option<(State, Limits)> {
-        self.page().check()?.standing(&key(ident))
+        self.page().check()?.standing(&ident.key())
     }
 
     pub fn is_up(&self, ident: &Ident) -> Option<bool> {
-        self.page().check()?.state(&key(ident)).map(State::is_up)
+        self.page().check()?.state(&ident.key()).map(State::is_up)
     }
 
     /// How many targets are up, or down.
     pub fn count(&self, up: bool) -> usize {
         let page = self.page();
         let Some(check) = page.check() else { return 0 };
-        let state = |e: &Entry| check.state(&key(&e.ident));
+        let state = |e: &Entry| check.state(&e.ident.key());
         page.entries.iter().filter_map(state).filter(|s| s.is_up() == up).count()
     }
 
     /// Counts what a script reports, against the limit it names.
     pub fn report(&self, ident: &Ident, seen: Seen, limit: u8) -> Reported {
-        let limits = Limits {
-            successes: limit,
-            http_failures: limit,
-            tcp_failures: limit,
-            timeouts: limit,
-        };
+        let limits =
+            Limits { successes: limit, http_failures: limit, tcp_failures: limit, timeouts: limit };
         let report = Report { limits: Some(limits), ..Report::passive(seen) };
         let page = self.page();
-        page.check().map_or(Reported::Unknown, |check| check.report(&key(ident), &report))
+        page.check().map_or(Reported::Unknown, |check| check.report(&ident.key(), &report))
     }
 
     /// False when there is no such target.
     pub fn force(&self, ident: &Ident, up: bool) -> bool {
-        self.page().check().is_some_and(|check| check.force(&key(ident), up))
+        self.page().check().is_some_and(|check| check.force(&ident.key(), up))
     }
 
     /// The check, for a probe out of turn.
@@ -310,20 +319,20 @@ impl Book {
     }
 
     /// Mirrors what happens, and sends on what only the engine knows.
-    fn listener(&self, dict: &Dict) -> crate::health::Listener {
+    fn listener(&self, dict: &Dict) -> Listener {
         let (keys, dict, seats) = (self.keys.clone(), dict.clone(), self.seats.clone());
         Arc::new(move |event: &Event| {
             let Some(target) = &event.target else { return };
-            let text = key_text(&target.name, &target.server);
+            let text = key_text(target);
             match (&event.what, event.after) {
                 (What::Removed, _) => keys.forget_target(&dict, text.as_bytes()),
+                (What::Probed(_), _) | (_, None) => {}
                 (_, Some((state, packed))) => {
                     keys.write_target(&dict, text.as_bytes(), state, packed);
                 }
-                (_, None) => {}
             }
-            if let Some(tell) = told_of(&event.what, target) {
-                send(&seats, Some(ident_of(target)), tell);
+            for tell in told_of(event, target) {
+                send(&seats, Some(Ident::of(target)), tell);
             }
         })
     }
@@ -343,93 +352,11 @@ impl Page {
     }
 }
 
-/// What scripts have to hear of an event: what their own calls brought about they know.
-fn told_of(what: &What, target: &Target) -> Option<Tell> {
-    match what {
-        What::Counted { seen, count, limit, source: Source::Active } => Some(Tell::Counted {
-            healthy: *seen == Seen::Success,
-            lane: lane(*seen),
-            count: *count,
-            limit: *limit,
-        }),
-        What::Changed { transition, source: Source::Active, .. } => {
-            Some(Tell::Changed(transition.to.name()))
-        }
-        What::Probed(outcome) => complaint(outcome, target),
-        _ => None,
-    }
-}
-
-/// What the library wrote about a probe besides counting it.
-pub fn complaint(outcome: &Outcome, target: &Target) -> Option<Tell> {
-    let (text, server) = (outcome.detail.as_bstr(), target.server.as_bstr());
-    let peer = format!("'{server} ({})'", target.name);
-    let what = match outcome.kind {
-        _ if text.starts_with(RETRIED) => return Some(Tell::Retried(text.to_string())),
-        Kind::SendFailed | Kind::SendTimeout => "failed to send http request to",
-        Kind::ReceiveFailed | Kind::ReceiveTimeout => "failed to receive status line from",
-        Kind::BadLine => "bad status line from",
-        Kind::TlsFailed | Kind::TlsTimeout => {
-            let sni = target.sni.as_ref().or(target.host.as_ref()).unwrap_or(&target.server);
-            return Some(Tell::Failed(format!(
-                "failed SSL handshake with {peer}, using server name (sni) '{sni}': {text}"
-            )));
-        }
-        _ => return None,
-    };
-    Some(Tell::Failed(format!("{what} {peer}: {text}")))
-}
-
 /// Sends to the first seat whose worker lives.
 fn send(seats: &Mutex<Vec<Seat>>, target: Option<Ident>, what: Tell) {
     let seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
     let told = |seat: &Seat| Told { seat: seat.id, target: target.clone(), what: what.clone() };
     seats.iter().any(|seat| (seat.out)(told(seat)));
-}
-
-/// Lanes as scripts number them.
-fn lane(seen: Seen) -> u8 {
-    match seen {
-        Seen::Success => 1,
-        Seen::HttpFailure | Seen::Fatal => 2,
-        Seen::TcpFailure => 3,
-        Seen::Timeout => 4,
-    }
-}
-
-fn key(ident: &Ident) -> Key {
-    Key::new(format!("{}:{}", ident.ip, ident.port), ident.hostname.clone())
-}
-
-fn ident_of(target: &Target) -> Ident {
-    let (ip, port) = target.name.rsplit_once(':').unwrap_or((&target.name, ""));
-    Ident {
-        ip: ip.into(),
-        port: port.parse().unwrap_or_default(),
-        hostname: target.server.clone(),
-    }
-}
-
-fn key_text(name: &str, server: &BString) -> String {
-    format!("{name}:{server}")
-}
-
-fn target(entry: &Entry, up: Option<bool>) -> TargetSpec {
-    let ident = &entry.ident;
-    let Key { name, server } = key(ident);
-    let addr = match ident.ip.starts_with(b"unix:") {
-        true => Addr::literal(&ident.ip),
-        false => {
-            let bare = ident.ip.trim_with(|c| c == '[' || c == ']');
-            let port = (ident.port >= 0.0 && ident.port <= 65535.0).then_some(ident.port as u16);
-            let ip = bare.to_str().ok().and_then(|text| text.parse().ok());
-            ip.zip(port).map(|(ip, port): (std::net::IpAddr, u16)| Addr::Inet((ip, port).into()))
-        }
-    };
-    let mut spec = TargetSpec::new(name, server, addr);
-    spec.up = up;
-    spec.target.host = Some(entry.hostheader.clone().unwrap_or_else(|| ident.hostname.clone()));
-    spec
 }
 
 fn now_s() -> f64 {
@@ -441,5 +368,3 @@ fn next_id() -> u64 {
 }
 
 static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-/// How the engine begins the detail of a probe sent with two versions.
-const RETRIED: &[u8] = b"returned ";

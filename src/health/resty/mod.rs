@@ -11,53 +11,19 @@
 
 mod book;
 mod list;
-mod settings;
 mod shm;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bstr::BString;
 
-pub use self::book::{Added, Book, BookError, Opening};
+pub use self::book::{Added, Book, BookError, Opening, Out};
 pub use self::list::Entry;
-pub use self::settings::{ProbeKind, Settings};
+pub use self::shm::{hide_prober, show_prober};
+pub use self::words::{Ident, Tell, Told, complaint};
 use crate::shdict::Dict;
-
-/// Something the engine found out, for the script of one checker.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// The checker that tells it on.
-    pub seat: u64,
-    pub target: Option<Ident>,
-    pub what: Tell,
-}
-
-/// What is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Tell {
-    /// A report was counted in a lane, numbered as scripts do from 1.
-    Counted { healthy: bool, lane: u8, count: u64, limit: u64 },
-    /// The inner state is another.
-    Changed(&'static str),
-    /// Delayed removal.
-    Removed,
-    /// A probe failed in a way the library wrote an error about.
-    Failed(String),
-    /// A probe was sent again with another version of HTTP.
-    Retried(String),
-    /// Nothing: the plan of the checker changed.
-    Wake,
-}
-
-/// The identity of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ident {
-    pub ip: BString,
-    /// As the script gave it; fractions match nothing.
-    pub port: f64,
-    pub hostname: BString,
-}
 
 /// The book of a name in a dictionary; `fresh` when nobody held it.
 pub fn book(name: &[u8], dict: &Dict) -> (Arc<Book>, bool) {
@@ -79,7 +45,11 @@ pub fn find(name: &[u8], shm: &[u8]) -> Option<Arc<Book>> {
 
 /// Forgets a book that nobody holds and that holds nothing.
 fn close(book: &Book) {
-    books().retain(|_, known| !std::ptr::eq(&**known, book) || !book.is_idle());
+    books().retain(|_, known| {
+        // Held by the register and by the one who asks.
+        let held = Arc::strong_count(known) > 2;
+        !std::ptr::eq(&**known, book) || held || !book.is_idle()
+    });
 }
 
 fn books() -> MutexGuard<'static, Books> {

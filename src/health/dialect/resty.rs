@@ -1,4 +1,4 @@
-//! Options of a checker, and the check they ask for.
+//! Options of `resty.healthcheck`, and the check they ask for.
 
 use bstr::BString;
 
