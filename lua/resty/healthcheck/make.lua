@@ -54,7 +54,7 @@ local function load_bus(name)
   return bus
 end
 
--- Certificate and key of probes, as DER.
+-- Handles of the certificate and the key of probes.
 local function client_cert(self, given)
   if not (given.ssl_cert and given.ssl_key) then
     return
@@ -63,7 +63,7 @@ local function client_cert(self, given)
     or assert(ssl.parse_pem_cert(given.ssl_cert))
   self.ssl_key = type(given.ssl_key) == "cdata" and given.ssl_key
     or assert(ssl.parse_pem_priv_key(given.ssl_key))
-  return B.der_of_cert(self.ssl_cert), B.der_of_key(self.ssl_key)
+  return B.ssl_handle(self.ssl_cert), B.ssl_handle(self.ssl_key)
 end
 
 local function keys(set)

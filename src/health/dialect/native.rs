@@ -80,6 +80,7 @@ mod tests {
             at_ms: 0,
             spec: Arc::new(spec),
             target: Some(Arc::new(Target::new("127.0.0.1:81", "a.b:81", None))),
+            after: Some((State::Unhealthy, 0)),
             what: What::Changed { transition, why, source: Source::Active },
         };
         let line = "upstream \"foo\" check \"deep\": peer 127.0.0.1:81 (a.b:81) is down after \

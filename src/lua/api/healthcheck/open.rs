@@ -11,6 +11,7 @@ use crate::health::Statuses;
 use crate::health::dialect::resty::{ProbeKind, Settings};
 use crate::health::machine::Limits;
 use crate::health::resty::{self, Opening};
+use crate::lua::api::ssl::handles::{chain, key};
 use crate::lua::api::{socket, upstream};
 use crate::lua::raw::{Call, Kind, Raise, View};
 use crate::net::tls::ClientTls;
@@ -53,10 +54,12 @@ fn tls(c: &Call<'_>, settings: &Settings) -> Result<Option<ClientTls>, String> {
         return Ok(None);
     }
     let client = socket::tls::client(c)?;
-    let bytes = |name| c.with_field(3, name, |v, at| v.to_bytes(at).map(<[u8]>::to_vec));
-    match bytes("cert").zip(bytes("key")) {
-        Some((cert, key)) => {
-            client.with_der(&cert, &key).map(Some).map_err(|error| error.to_string())
+    let handle = |name| c.with_field(3, name, |v, at| v.to_num(at));
+    let (chain, key) = (handle("cert").and_then(chain), handle("key").and_then(key));
+    match chain.zip(key) {
+        Some((chain, key)) => {
+            let own = client.with_certificate(chain.to_vec(), &key);
+            own.map(Some).map_err(|error| error.to_string())
         }
         None => Ok(Some(ClientTls::clone(&client))),
     }
