@@ -315,7 +315,9 @@ impl Book {
     fn follow_seats(&self) {
         let page = self.page();
         let active = self.is_active();
-        page.check().map(|check| check.set_active(active));
+        if let Some(check) = page.check() {
+            check.set_active(active);
+        }
     }
 
     /// Mirrors what happens, and sends on what only the engine knows.
