@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     base::{clock, date},
-    http::{headers::HeadersOut, method::Method, redirect, request::Request},
+    http::{headers::HeadersOut, redirect, request::Request},
     net::http2::hpack::encode,
 };
 
@@ -25,10 +25,10 @@ pub fn emit(r: &Rc<Request>, stream: &Stream) {
     }
     stream.set_chunk_bytes(r.with_location(|l| l.scope.part::<Http2>().chunk_bytes()));
     let empty = out.content_length == Some(0) && !out.expects_trailers;
-    let bodiless = r.header_only.get() || (empty && r.last_sent.get());
-    stream.send_headers(&block, bodiless && out.trailers.is_empty());
-    if r.header_only.get() {
-        r.conn.try_send();
+    let ends = r.header_only.get() || empty;
+    stream.send_headers(&block, ends);
+    if ends {
+        stream.link.conn.try_send();
     }
 }
 
@@ -54,10 +54,7 @@ fn general_lines(r: &Rc<Request>, out: &HeadersOut, block: &mut BytesMut) {
     if let Some(kind) = out.content_type_line() {
         encode::field(block, b"content-type", &kind);
     }
-    let head = r.method.borrow().is(Method::HEAD);
-    if let Some(length) = out.content_length
-        && (!out.expects_trailers || head)
-    {
+    if let Some(length) = out.content_length {
         encode::field(block, b"content-length", length.to_string().as_bytes());
     }
     if let Some(seconds) = out.last_modified

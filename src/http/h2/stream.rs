@@ -208,7 +208,11 @@ impl Stream {
             buffer.clear();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        while !buffer.is_empty() && !self.out_closed.get() {
+        if self.out_closed.get() {
+            // The head said that there is no body.
+            buffer.clear();
+        }
+        while !buffer.is_empty() {
             let window = self.send_window.get().min(link.window.get());
             if window <= 0 || link.poll_room(cx).is_pending() {
                 *self.writer.borrow_mut() = Some(cx.waker().clone());

@@ -26,7 +26,7 @@ use super::{
     cache::conf::cache_rows,
     cookie::FlagRule,
     rewrite::{Pattern, Rewrite},
-    settings::{Fixed, Pass, Proxy, ignore, next},
+    settings::{Fixed, Pass, Proxy, Settings, Version, ignore, next},
     target,
 };
 
@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
     row("proxy_cookie_domain", HTTP_LEVELS, args(1, 2), set_cookie_domain),
     row("proxy_cookie_path", HTTP_LEVELS, args(1, 2), set_cookie_path),
     row("proxy_cookie_flags", HTTP_LEVELS, args(1, 4), set_cookie_flags),
-    row("proxy_set_header", HTTP_LEVELS, take(2), set_header),
+    row("proxy_set_header", HTTP_LEVELS, take(2), set_header::<Proxy>),
     row("proxy_hide_header", HTTP_LEVELS, take(1), |b, d| {
         add_name(&mut b.part::<Proxy>().hide_headers, d)
     }),
@@ -70,9 +70,10 @@ pub const ROWS: &[Row] = &[
         }
         d.once(&mut b.part::<Proxy>().limit_rate, |_| Ok(rate))
     }),
-    row("proxy_bind", HTTP_LEVELS, args(1, 2), set_bind),
+    row("proxy_bind", HTTP_LEVELS, args(1, 2), set_bind::<Proxy>),
     row("proxy_http_version", HTTP_LEVELS, take(1), |b, d| {
-        d.choice_slot(&mut b.part::<Proxy>().http_11, &[("1.0", false), ("1.1", true)])
+        let choices = [("1.0", Version::Http10), ("1.1", Version::Http11), ("2", Version::Http2)];
+        d.choice_slot(&mut b.part::<Proxy>().version, &choices)
     }),
     slot!("proxy_buffering", take(1), flag_slot, buffering),
     slot!("proxy_request_buffering", take(1), flag_slot, request_buffering),
@@ -278,14 +279,14 @@ fn regex_rule(
     Ok(Rewrite { pattern: Pattern::Regex(regex), replacement })
 }
 
-fn set_header(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+pub fn set_header<F: Settings>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let value = Template::compile(b, d.arg(2))?;
     let line = (Bytes::copy_from_slice(d.arg(1)), value);
-    push(&mut b.part::<Proxy>().set_headers, line);
+    push(&mut b.part::<F>().settings().set_headers, line);
     Ok(())
 }
 
-fn add_name(slot: &mut Option<Arc<Vec<Bytes>>>, d: &Directive) -> Result<(), Diag> {
+pub fn add_name(slot: &mut Option<Arc<Vec<Bytes>>>, d: &Directive) -> Result<(), Diag> {
     push(slot, Bytes::copy_from_slice(d.arg(1)));
     Ok(())
 }
@@ -298,7 +299,7 @@ fn push<T>(slot: &mut Option<Arc<Vec<T>>>, item: T) {
     }
 }
 
-fn set_bind(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+pub fn set_bind<F: Settings>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     if d.arg_count() == 2 {
         if d.arg(2) != "transparent" {
             return Err(d.bad_param(2));
@@ -314,7 +315,7 @@ fn set_bind(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     {
         return Err(d.wrong_arg(1, format!("invalid address \"{}\"", d.arg(1))));
     }
-    d.once(&mut b.part::<Proxy>().bind, |_| Ok(value))
+    d.once(&mut b.part::<F>().settings().bind, |_| Ok(value))
 }
 
 /// Switches of what is not built in may only say so.

@@ -30,6 +30,7 @@ use crate::{
 
 use super::{
     fault::{During, Fault},
+    h2::call::Call,
     link::Link,
     outgoing::Unsent,
 };
@@ -48,6 +49,8 @@ pub struct Reply {
     pub unsent: bool,
     /// Messages about header lines that were not taken.
     pub ignored: Vec<BString>,
+    /// The rest of an exchange over HTTP/2.
+    pub call: Option<Box<Call>>,
 }
 
 /// Time limits of one try.
@@ -92,7 +95,16 @@ pub async fn run(mut link: Link, mut unsent: Unsent, limits: &Limits) -> Result<
             Parsed::Bad(UpstreamError::NoStatusLine) => (Parser::new(0).finish(Bytes::new()), true),
             Parsed::Bad(error) => return Err(Fault::Header(error)),
         };
-        return Ok(Reply { link, head, headless, rest: buf, received, unsent: sending, ignored });
+        return Ok(Reply {
+            link,
+            head,
+            headless,
+            rest: buf,
+            received,
+            unsent: sending,
+            ignored,
+            call: None,
+        });
     }
 }
 

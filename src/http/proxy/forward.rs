@@ -18,7 +18,7 @@ use crate::{
 use super::{passage::Passage, respond};
 
 pub use super::{
-    settings::{Origin, next},
+    settings::{Family, Origin, next},
     target::Target,
 };
 
@@ -39,6 +39,8 @@ pub struct Choices {
     /// The `Host` line, when a balancer may change it with the peer it chooses: it asks for
     /// `recreate_request` then.
     pub host: Option<Rc<RefCell<Bytes>>>,
+    /// Whose directives count for what is not chosen.
+    pub family: Family,
     pub http_11: Option<bool>,
     pub timeouts: Timeouts,
     /// Tries at most, the first included.

@@ -31,20 +31,23 @@ pub struct Link {
     pub reused: bool,
     /// Bytes of the present request.
     pub sent: u64,
+    /// What HTTP/2 needs to know of the connection.
+    pub peer: Option<Box<super::h2::peer::Peer>>,
 }
 
 impl Link {
     pub fn new(stream: Stream, addr: Addr) -> Self {
         let opened_ms = clock::mono_ms();
-        Self { stream, addr, requests: 1, opened_ms, reused: false, sent: 0 }
+        Self { stream, addr, requests: 1, opened_ms, reused: false, sent: 0, peer: None }
     }
 
     /// Takes an idle connection of the group to `addr`.
-    pub fn take(group: &Arc<Group>, addr: &Addr, tls: bool) -> Option<Self> {
+    pub fn take(group: &Arc<Group>, addr: &Addr, tls: bool, http2: bool) -> Option<Self> {
         POOLS.with_borrow_mut(|pools| {
             let idle = &mut pools.get_mut(&key(group))?.idle;
             while let Some(mut link) = idle.take(addr, clock::mono_ms()) {
-                if link.stream.is_tls() == tls && link.is_quiet() {
+                let fits = link.stream.is_tls() == tls && link.peer.is_some() == http2;
+                if fits && link.is_quiet() {
                     link.requests += 1;
                     link.reused = true;
                     link.sent = 0;

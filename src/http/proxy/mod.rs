@@ -11,6 +11,8 @@ mod cookie;
 mod exchange;
 mod fault;
 pub mod forward;
+pub mod grpc;
+mod h2;
 mod link;
 mod outgoing;
 mod passage;
@@ -33,7 +35,13 @@ use crate::{
     },
 };
 
-use self::{cache::Opened, exchange::Reply, passage::Passage, settings::Proxy, target::Target};
+use self::{
+    cache::Opened,
+    exchange::Reply,
+    passage::Passage,
+    settings::{Family, Proxy},
+    target::Target,
+};
 
 /// The content handler of locations with `proxy_pass`.
 pub static HANDLER: ProxyPass = ProxyPass;
@@ -60,7 +68,7 @@ async fn pass(r: &Rc<Request>) -> Flow {
     }
     let location = r.location();
     let Some(pass) = &location.scope.part::<Proxy>().pass else { return Flow::Status(500) };
-    let target = match Target::find(r, pass).await {
+    let target = match Target::find(r, pass, Family::Http).await {
         Ok(target) => target,
         Err(status) => return Flow::Status(status),
     };
@@ -71,7 +79,7 @@ async fn pass(r: &Rc<Request>) -> Flow {
         Opened::Ask(caching) => Some(caching),
         Opened::Status(status) => return Flow::Status(status),
     };
-    let mut passage = Passage::new(r, location.clone(), target, caching);
+    let mut passage = Passage::new(r, location.clone(), target, Family::Http, caching);
     let answer = passage.answer().await;
     if passage.caching.is_some() {
         return settle(&mut passage, conf, answer).await;

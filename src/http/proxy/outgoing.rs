@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read},
     rc::Rc,
@@ -16,7 +17,15 @@ use bytes::{Buf, Bytes};
 
 use crate::{base::log::Level, http::body::Expected, http::request::Request};
 
-use super::{forward::Choices, settings::Proxy, target::Target};
+use super::{
+    forward::Choices,
+    h2::{
+        self,
+        source::{Kept, Source},
+    },
+    settings::{Family, Proxy, Version},
+    target::Target,
+};
 
 /// The bytes of one request; `copy` gives them anew for each try.
 pub struct Outgoing {
@@ -32,6 +41,8 @@ pub struct Outgoing {
 enum Body {
     Memory(Bytes),
     File(Rc<crate::http::body_file::TempFile>),
+    /// As the client sends it.
+    Client(Rc<RefCell<Kept>>),
 }
 
 /// What of a request is still to be sent.
@@ -55,24 +66,24 @@ impl Outgoing {
             }
             None => r.method.borrow().name.clone(),
         };
+        let repeatable = !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH");
+        let is_head = method.eq_ignore_ascii_case(b"HEAD");
+        let version = version(conf, choices);
+        if version == Version::Http2 {
+            let length = h2::request::announced(r, conf, set_body.as_ref());
+            let head = h2::request::block(r, conf, target, choices, &method, length);
+            let body = Body::of(r, conf, choices.family, set_body);
+            return Self { head, body, is_head, repeatable };
+        }
         let mut text = Vec::with_capacity(512);
         text.extend_from_slice(&method);
         text.push(b' ');
         text.extend_from_slice(&target.uri);
-        let http_11 = choices.http_11.unwrap_or(conf.http_11());
-        let version: &[u8] = if http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
-        text.extend_from_slice(version);
+        let http_11 = version == Version::Http11;
+        text.extend_from_slice(if http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
         lines(r, conf, target, choices, length, &mut text);
         text.extend_from_slice(b"\r\n");
-        let body = match set_body {
-            Some(body) => Body::Memory(body),
-            None if !conf.pass_request_body() => Body::Memory(Bytes::new()),
-            None => match r.body.file() {
-                Some(file) => Body::File(file),
-                None => Body::Memory(r.body.data()),
-            },
-        };
-        let body = match body {
+        let body = match Body::of(r, conf, choices.family, set_body) {
             // One packet for what fits into one.
             Body::Memory(data) if data.len() <= JOINED_BYTES_MAX => {
                 text.extend_from_slice(&data);
@@ -80,8 +91,7 @@ impl Outgoing {
             }
             other => other,
         };
-        let repeatable = !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH");
-        Self { head: text.into(), body, is_head: method.eq_ignore_ascii_case(b"HEAD"), repeatable }
+        Self { head: text.into(), body, is_head, repeatable }
     }
 
     /// The request from its start, for one try.
@@ -89,8 +99,55 @@ impl Outgoing {
         let (data, file) = match &self.body {
             Body::Memory(data) => (data.clone(), None),
             Body::File(file) => (Bytes::new(), Some(File::open(file.path())?)),
+            Body::Client(_) => (Bytes::new(), None),
         };
         Ok(Unsent { parts: [self.head.clone(), data], file })
+    }
+}
+
+impl Outgoing {
+    /// The header block of an HTTP/2 request, and its body from the start.
+    pub fn streamed(&self, r: &Rc<Request>) -> io::Result<(Bytes, Source)> {
+        let source = match &self.body {
+            Body::Client(kept) => Source::client(r, kept),
+            _ => {
+                let mut unsent = self.copy()?;
+                unsent.parts[0].clear();
+                Source::whole(unsent)?
+            }
+        };
+        Ok((self.head.clone(), source))
+    }
+
+    /// Whether all of the request is still there for another try.
+    pub fn is_whole(&self) -> bool {
+        !matches!(&self.body, Body::Client(kept) if kept.borrow().lost)
+    }
+}
+
+impl Body {
+    fn of(r: &Rc<Request>, conf: &Proxy, family: Family, set_body: Option<Bytes>) -> Self {
+        match set_body {
+            Some(body) => Self::Memory(body),
+            None if !conf.pass_request_body() => Self::Memory(Bytes::new()),
+            None if family == Family::Grpc && !r.body.is_read() && !r.is_subrequest() => {
+                Self::Client(Rc::default())
+            }
+            None => match r.body.file() {
+                Some(file) => Self::File(file),
+                None => Self::Memory(r.body.data()),
+            },
+        }
+    }
+}
+
+/// What the request is spoken in.
+pub fn version(conf: &Proxy, choices: &Choices) -> Version {
+    match (choices.family, choices.http_11) {
+        (Family::Grpc, _) => Version::Http2,
+        (Family::Http, Some(true)) => Version::Http11,
+        (Family::Http, Some(false)) => Version::Http10,
+        (Family::Http, None) => conf.version(),
     }
 }
 
@@ -119,7 +176,7 @@ impl Unsent {
 }
 
 /// `$proxy_internal_body_length` of nginx: what the client announced, or what was read of chunks.
-fn body_length(r: &Rc<Request>) -> Option<u64> {
+pub fn body_length(r: &Rc<Request>) -> Option<u64> {
     match r.body.expected() {
         Expected::None => None,
         // A body thrown away for an error page has no length any more.
@@ -188,7 +245,7 @@ fn lines(
 }
 
 /// Lines by which the client asks for less than the whole answer.
-fn is_conditional(name: &[u8]) -> bool {
+pub fn is_conditional(name: &[u8]) -> bool {
     [
         &b"If-Modified-Since"[..],
         b"If-Unmodified-Since",
@@ -202,7 +259,7 @@ fn is_conditional(name: &[u8]) -> bool {
 }
 
 /// Lines about this connection or this body, which the proxy writes itself or not at all.
-fn is_own(name: &[u8]) -> bool {
+pub fn is_own(name: &[u8]) -> bool {
     match name.len() {
         2 => name.eq_ignore_ascii_case(b"TE"),
         4 => name.eq_ignore_ascii_case(b"Host"),

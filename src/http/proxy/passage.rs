@@ -29,10 +29,12 @@ use super::{
     exchange::{self, Limits, Reply},
     fault::{During, End, Fault},
     forward::{Choices, Forward},
+    grpc::Grpc,
+    h2,
     link::Link,
     outgoing::{self, Outgoing},
     secure,
-    settings::{Proxy, next},
+    settings::{Family, Proxy, Version, next},
     target::{self, Target},
 };
 
@@ -76,12 +78,13 @@ impl<'a> Passage<'a> {
         r: &'a Rc<Request>,
         location: Arc<Location>,
         target: Target,
+        family: Family,
         caching: Option<Caching>,
     ) -> Self {
         let seed = balancer::seed(r, &target.group);
-        let mut choices = Choices::default();
+        let mut choices = Choices { family, ..Choices::default() };
         if let Some(caching) = &caching {
-            let conf = location.scope.part::<Proxy>();
+            let conf = conf_of(&location, family);
             choices.conditional = caching.conditional(r, &conf.cache);
         }
         let mut passage = Self::forward(r, location, Forward { target, seed, choices });
@@ -92,7 +95,7 @@ impl<'a> Passage<'a> {
     /// The way to a target chosen at run time.
     pub fn forward(r: &'a Rc<Request>, location: Arc<Location>, to: Forward) -> Self {
         let Forward { target, seed, mut choices } = to;
-        let conf = location.scope.part::<Proxy>();
+        let conf = conf_of(&location, choices.family);
         let outgoing = Outgoing::build(r, conf, &target, &choices);
         let tries = target.group.tries(seed);
         let most = choices.tries.unwrap_or(conf.next_upstream_tries() as usize);
@@ -127,7 +130,21 @@ impl<'a> Passage<'a> {
     }
 
     pub fn conf(&self) -> &Proxy {
-        self.location.scope.part()
+        conf_of(&self.location, self.choices.family)
+    }
+
+    pub fn family(&self) -> Family {
+        self.choices.family
+    }
+
+    /// Whether the peers are spoken to in HTTP/2.
+    pub fn http2(&self) -> bool {
+        outgoing::version(self.conf(), &self.choices) == Version::Http2
+    }
+
+    /// gRPC's status is a trailer.
+    pub fn passes_trailers(&self) -> bool {
+        self.choices.family == Family::Grpc || self.conf().pass_trailers()
     }
 
     pub fn choices(&self) -> &Choices {
@@ -278,13 +295,9 @@ impl<'a> Passage<'a> {
         self.sent = true;
         // nginx says so until the first byte of the answer has come.
         self.enters(During::Sending);
-        let unsent = self
-            .outgoing
-            .copy()
-            .map_err(|error| End::Status(outgoing::file_lost(self.r, &error)))?;
-        let reply = self.guard(exchange::run(link, unsent, &self.limits())).await?;
+        let reply = self.exchange(link).await;
         self.enters(During::ReadingHead);
-        let reply = reply.map_err(End::Try)?;
+        let reply = reply?;
         self.r.upstream_note(|attempt, took_ms| {
             attempt.header_ms = Some(took_ms);
             attempt.bytes_received = reply.received;
@@ -300,6 +313,17 @@ impl<'a> Passage<'a> {
             self.r.log(Level::Error, format_args!("{error}"));
         }
         Ok(reply)
+    }
+
+    async fn exchange(&self, link: Link) -> Result<Reply, End> {
+        let lost = |error: std::io::Error| End::Status(outgoing::file_lost(self.r, &error));
+        if self.http2() {
+            let (block, source) = self.outgoing.streamed(self.r).map_err(lost)?;
+            let call = h2::call::run(link, &block, source, self.outgoing.is_head, self.limits());
+            return self.guard(call).await?;
+        }
+        let unsent = self.outgoing.copy().map_err(lost)?;
+        self.guard(exchange::run(link, unsent, &self.limits())).await?.map_err(End::Try)
     }
 
     /// Chooses the peer of this try.
@@ -365,7 +389,7 @@ impl<'a> Passage<'a> {
         let tls = self.turn.tls.get().unwrap_or(self.target.origin.tls);
         let kept =
             self.turn.keepalive.borrow().is_some() || self.target.group.keepalive().is_some();
-        if kept && let Some(link) = Link::take(&self.target.group, addr, tls) {
+        if kept && let Some(link) = Link::take(&self.target.group, addr, tls, self.http2()) {
             return Ok(link);
         }
         let how = Dial {
@@ -424,7 +448,7 @@ impl<'a> Passage<'a> {
         let limit_ms = conf.next_upstream_timeout_ms();
         let late = limit_ms > 0 && clock::mono_ms().saturating_sub(self.started_ms) >= limit_ms;
         let wanted = self.choices.next_upstream.unwrap_or(conf.next_upstream());
-        wanted & cause == cause && !late
+        wanted & cause == cause && !late && self.outgoing.is_whole()
     }
 
     /// After a failed try: goes on to the next peer, or gives the status to end with.
@@ -458,5 +482,13 @@ impl<'a> Passage<'a> {
             return Err(status);
         }
         Ok(())
+    }
+}
+
+/// The settings of the directives the request is passed on by.
+fn conf_of(location: &Location, family: Family) -> &Proxy {
+    match family {
+        Family::Http => location.scope.part(),
+        Family::Grpc => &location.scope.part::<Grpc>().0,
     }
 }

@@ -106,7 +106,7 @@ async fn read(
 }
 
 /// Hands bytes to the filters and waits when the client takes them too slowly.
-async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End> {
+pub async fn output(p: &mut Passage<'_>, data: Bytes, flush: bool) -> Result<(), End> {
     let r = p.r;
     p.keep_piece(&data);
     if p.client_lost {

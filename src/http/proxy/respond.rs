@@ -21,9 +21,10 @@ use super::{
     cookie,
     exchange::{self, Reply},
     fault::{During, End},
+    h2,
     passage::Passage,
     relay, rewrite,
-    settings::{Proxy, ignore},
+    settings::{Family, Proxy, ignore},
     tunnel,
 };
 
@@ -44,6 +45,11 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     }
     shape(r, p.conf(), &head);
     r.headers_out.borrow_mut().content_length = head.content_length();
+    if reply.call.as_ref().is_some_and(|call| call.is_bodiless()) {
+        let mut out = r.headers_out.borrow_mut();
+        out.expects_trailers = false;
+        out.content_length.get_or_insert(0);
+    }
     p.keep_answer(&head);
     if p.keeps_answer() || p.conf().force_ranges() {
         let mut out = r.headers_out.borrow_mut();
@@ -62,8 +68,14 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         dismiss(p, reply);
         return Flow::Done;
     }
-    let body = exchange::body_end(&reply, p.outgoing.is_head);
-    let outcome = relay::run(p, &mut reply, body, !buffers(p.conf(), &head)).await;
+    let at_once = p.family() == Family::Grpc || !buffers(p.conf(), &head);
+    let outcome = match reply.call {
+        Some(_) => h2::relay::run(p, &mut reply, at_once).await,
+        None => {
+            let body = exchange::body_end(&reply, p.outgoing.is_head);
+            relay::run(p, &mut reply, body, at_once).await
+        }
+    };
     ended(p, reply, outcome)
 }
 
@@ -119,7 +131,13 @@ pub fn put_aside(p: &mut Passage<'_>, reply: Reply) {
 }
 
 /// Ends the exchange without the body; a connection without one can be kept.
-fn dismiss(p: &mut Passage<'_>, reply: Reply) {
+fn dismiss(p: &mut Passage<'_>, mut reply: Reply) {
+    if let Some(call) = &reply.call {
+        if call.is_over(&mut reply.link) {
+            p.keep(reply.link);
+        }
+        return p.release(false);
+    }
     let end = exchange::body_end(&reply, p.outgoing.is_head);
     let bodiless = matches!(end, Body::None | Body::Length(0)) && reply.head.status != 101;
     if bodiless && !reply.head.close && !reply.unsent && reply.rest.is_empty() {

@@ -14,7 +14,7 @@ use crate::{
     base::log::Level,
     conf::{
         Builder, Diag, Directive, Dirs, Part, Scope, inherit,
-        row::{HTTP_LEVELS, Row, args, at_least, flag, row, take},
+        row::{HTTP_LEVELS, Row, flag},
     },
     http::{request::Request, template::Template},
     net::{
@@ -29,75 +29,89 @@ use crate::{
 
 use super::{
     fault::Fault,
+    grpc::Grpc,
     passage::Passage,
-    settings::{Pass, Proxy},
+    settings::{Proxy, Settings, Version},
 };
 
 /// `proxy_ssl_*`
 #[derive(Default)]
 pub struct SecureConf {
-    verify: Option<bool>,
-    verify_depth: Option<u64>,
-    server_name: Option<bool>,
-    name: Option<Template>,
-    trusted_certificate: Option<PathBuf>,
-    crl: Option<PathBuf>,
-    certificate: Option<Template>,
-    certificate_key: Option<Template>,
-    protocols: Option<Protocols>,
-    ciphers: Option<BString>,
-    session_reuse: Option<bool>,
+    pub verify: Option<bool>,
+    pub verify_depth: Option<u64>,
+    pub server_name: Option<bool>,
+    pub name: Option<Template>,
+    pub trusted_certificate: Option<PathBuf>,
+    pub crl: Option<PathBuf>,
+    pub certificate: Option<Template>,
+    pub certificate_key: Option<Template>,
+    pub protocols: Option<Protocols>,
+    pub ciphers: Option<BString>,
+    pub session_reuse: Option<bool>,
     /// Paths of certificates start here.
     dir: Option<Arc<PathBuf>>,
-    tls: Option<ClientTls>,
+    pub tls: Option<ClientTls>,
 }
 
-/// A row whose argument goes into a slot of [`SecureConf`].
-macro_rules! slot {
-    ($name:literal, $reader:ident, $field:ident) => {
-        row($name, HTTP_LEVELS, take(1), |b, d| d.$reader(&mut conf(b).$field))
-    };
+/// The rows of one family of directives: `proxy_ssl_*`, `grpc_ssl_*`.
+macro_rules! secure_rows {
+    ($prefix:literal, $family:ty) => {{
+        use $crate::{
+            conf::row::{HTTP_LEVELS, Row, args, at_least, flag, row, take},
+            http::proxy::secure::{conf, path, protocols, template},
+        };
+        const ROWS: &[Row] = &[
+            flag(concat!($prefix, "_ssl_verify"), HTTP_LEVELS, |b, d| {
+                d.flag_slot(&mut conf::<$family>(b).verify)
+            }),
+            row(concat!($prefix, "_ssl_verify_depth"), HTTP_LEVELS, take(1), |b, d| {
+                d.number_slot(&mut conf::<$family>(b).verify_depth)
+            }),
+            flag(concat!($prefix, "_ssl_server_name"), HTTP_LEVELS, |b, d| {
+                d.flag_slot(&mut conf::<$family>(b).server_name)
+            }),
+            row(concat!($prefix, "_ssl_ciphers"), HTTP_LEVELS, take(1), |b, d| {
+                d.str_slot(&mut conf::<$family>(b).ciphers)
+            }),
+            flag(concat!($prefix, "_ssl_session_reuse"), HTTP_LEVELS, |b, d| {
+                d.flag_slot(&mut conf::<$family>(b).session_reuse)
+            }),
+            row(concat!($prefix, "_ssl_name"), HTTP_LEVELS, take(1), |b, d| {
+                template::<$family>(b, d, |conf| &mut conf.name)
+            }),
+            row(concat!($prefix, "_ssl_certificate"), HTTP_LEVELS, take(1), |b, d| {
+                template::<$family>(b, d, |conf| &mut conf.certificate)
+            }),
+            row(concat!($prefix, "_ssl_certificate_key"), HTTP_LEVELS, take(1), |b, d| {
+                template::<$family>(b, d, |conf| &mut conf.certificate_key)
+            }),
+            row(concat!($prefix, "_ssl_trusted_certificate"), HTTP_LEVELS, take(1), |b, d| {
+                path::<$family>(b, d, |conf| &mut conf.trusted_certificate)
+            }),
+            row(concat!($prefix, "_ssl_crl"), HTTP_LEVELS, take(1), |b, d| {
+                path::<$family>(b, d, |conf| &mut conf.crl)
+            }),
+            row(concat!($prefix, "_ssl_protocols"), HTTP_LEVELS, at_least(1), |b, d| {
+                protocols(d, &mut conf::<$family>(b).protocols)
+            }),
+            row(concat!($prefix, "_ssl_password_file"), HTTP_LEVELS, take(1), |_, _| Ok(())),
+            row(concat!($prefix, "_ssl_certificate_cache"), HTTP_LEVELS, args(1, 3), |_, _| Ok(())),
+            row(concat!($prefix, "_ssl_conf_command"), HTTP_LEVELS, take(2), |b, d| {
+                let name = concat!($prefix, "_ssl_conf_command");
+                b.warn(format!("\"{name} {}\" is ignored", d.arg(1)));
+                Ok(())
+            }),
+        ];
+        ROWS
+    }};
 }
+pub(super) use secure_rows;
 
-pub const ROWS: &[Row] = &[
-    slot!("proxy_ssl_verify", flag_slot, verify),
-    slot!("proxy_ssl_verify_depth", number_slot, verify_depth),
-    slot!("proxy_ssl_server_name", flag_slot, server_name),
-    slot!("proxy_ssl_ciphers", str_slot, ciphers),
-    slot!("proxy_ssl_session_reuse", flag_slot, session_reuse),
-    row("proxy_ssl_name", HTTP_LEVELS, take(1), |b, d| template(b, d, |c| &mut c.name)),
-    row("proxy_ssl_certificate", HTTP_LEVELS, take(1), |b, d| {
-        template(b, d, |conf| &mut conf.certificate)
-    }),
-    row("proxy_ssl_certificate_key", HTTP_LEVELS, take(1), |b, d| {
-        template(b, d, |conf| &mut conf.certificate_key)
-    }),
-    row("proxy_ssl_trusted_certificate", HTTP_LEVELS, take(1), |b, d| {
-        let path = b.conf_path(d.arg(1));
-        d.once(&mut conf(b).trusted_certificate, |_| Ok(path))
-    }),
-    row("proxy_ssl_crl", HTTP_LEVELS, take(1), |b, d| {
-        let path = b.conf_path(d.arg(1));
-        d.once(&mut conf(b).crl, |_| Ok(path))
-    }),
-    row("proxy_ssl_protocols", HTTP_LEVELS, at_least(1), |b, d| {
-        d.once(&mut conf(b).protocols, |d| {
-            for index in 1..=d.arg_count() {
-                let word = [d.arg(index).as_bytes()];
-                Protocols::from_words(word).ok_or_else(|| d.bad_value(index))?;
-            }
-            let words = d.args().iter().map(|word| word.text.as_bytes());
-            Ok(Protocols::from_words(words).unwrap_or_default())
-        })
-    }),
-    row("proxy_ssl_password_file", HTTP_LEVELS, take(1), |_, _| Ok(())),
-    row("proxy_ssl_certificate_cache", HTTP_LEVELS, args(1, 3), |_, _| Ok(())),
-    row("proxy_ssl_conf_command", HTTP_LEVELS, take(2), |b, d| {
-        b.warn(format!("\"proxy_ssl_conf_command {}\" is ignored", d.arg(1)));
-        Ok(())
-    }),
-    flag("proxy_ssl_early_data", HTTP_LEVELS, |_, d| d.flag(1).map(drop)),
-];
+pub const ROWS: &[Row] = secure_rows!("proxy", Proxy);
+
+/// Accepted for `proxy_ssl_*` only.
+pub const PROXY_ROWS: &[Row] =
+    &[flag("proxy_ssl_early_data", HTTP_LEVELS, |_, d| d.flag(1).map(drop))];
 
 impl SecureConf {
     pub fn inherit(&mut self, parent: &Self) {
@@ -127,17 +141,17 @@ impl SecureConf {
         Some((certificate, self.certificate_key.as_ref()?))
     }
 
-    fn spec(&self) -> Result<ClientSpec, Failure> {
+    fn spec(&self, family: &str) -> Result<ClientSpec, String> {
         let verifies = self.verify.unwrap_or(false);
         if verifies && self.trusted_certificate.is_none() {
-            return Err("no proxy_ssl_trusted_certificate for proxy_ssl_verify".into());
+            return Err(format!("no {family}_ssl_trusted_certificate for {family}_ssl_verify"));
         }
         if let Some(certificate) = self.certificate.as_ref().filter(|c| !c.text.is_empty())
             && self.certificate_key.is_none()
         {
             let name = BStr::new(&certificate.text);
-            let text = "no \"proxy_ssl_certificate_key\" is defined for certificate";
-            return Err(format!("{text} \"{name}\"").into());
+            let text = format!("no \"{family}_ssl_certificate_key\" is defined for certificate");
+            return Err(format!("{text} \"{name}\""));
         }
         let suites = match &self.ciphers {
             None => Suites::default(),
@@ -196,24 +210,31 @@ impl Part for SecureHooks {
 /// Reads the files of a merged location that passes to `https`. Complaints have no place, as in
 /// nginx.
 pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
-    let passes = match scope.find::<Proxy>().and_then(|conf| conf.pass.as_ref()) {
-        None => false,
-        Some(Pass::Fixed(fixed)) => fixed.origin.tls,
-        Some(Pass::Variable(_)) => true,
-    };
+    let passes = scope.find::<Proxy>().is_some_and(|conf| conf.passes_to_tls());
     let hooks = scope.part::<SecureHooks>();
     if !passes && (hooks.certificate.is_some() || hooks.verify.is_some()) {
         let text = format!("{} should be used with proxy_pass https url", hooks.name);
         return Err(Diag::emerg(text).nowhere());
     }
-    if !passes || scope.part::<Proxy>().secure.tls.is_some() {
-        return Ok(());
+    if scope.find::<Proxy>().is_some_and(|conf| conf.needs_tls()) {
+        let http2 = scope.part::<Proxy>().version() == Version::Http2;
+        build(scope.part_mut::<Proxy>(), "proxy", http2, dirs)?;
     }
-    let conf = &mut scope.part_mut::<Proxy>().secure;
+    if scope.find::<Grpc>().is_some_and(|conf| conf.0.needs_tls()) {
+        build(&mut scope.part_mut::<Grpc>().0, "grpc", true, dirs)?;
+    }
+    Ok(())
+}
+
+fn build(conf: &mut Proxy, family: &str, http2: bool, dirs: &Dirs) -> Result<(), Diag> {
+    let conf = &mut conf.secure;
     conf.dir.get_or_insert_with(|| Arc::new(dirs.conf.clone()));
-    let nowhere = |text: Failure| Diag::emerg(text.into_owned()).nowhere();
-    let spec = conf.spec().map_err(nowhere)?;
-    let tls = ClientTls::build(&spec).map_err(|e| nowhere(e.to_string().into()))?;
+    let nowhere = |text: String| Diag::emerg(text).nowhere();
+    let mut spec = conf.spec(family).map_err(nowhere)?;
+    if http2 {
+        spec.alpn.push(b"h2".to_vec());
+    }
+    let tls = ClientTls::build(&spec).map_err(|e| nowhere(e.to_string()))?;
     conf.tls = Some(tls);
     Ok(())
 }
@@ -330,17 +351,35 @@ fn name(p: &Passage<'_>, host: Option<BString>) -> Bytes {
     }
 }
 
-fn conf<'b>(b: &'b mut Builder<'_>) -> &'b mut SecureConf {
-    &mut b.part::<Proxy>().secure
+pub(super) fn conf<'b, F: Settings>(b: &'b mut Builder<'_>) -> &'b mut SecureConf {
+    &mut b.part::<F>().settings().secure
 }
 
-fn template(
+pub(super) fn template<F: Settings>(
     b: &mut Builder<'_>,
     d: &Directive,
     slot: fn(&mut SecureConf) -> &mut Option<Template>,
 ) -> Result<(), Diag> {
     let value = Template::compile(b, d.arg(1))?;
-    d.once(slot(conf(b)), |_| Ok(value))
+    d.once(slot(conf::<F>(b)), |_| Ok(value))
 }
 
-type Failure = std::borrow::Cow<'static, str>;
+pub(super) fn path<F: Settings>(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    slot: fn(&mut SecureConf) -> &mut Option<PathBuf>,
+) -> Result<(), Diag> {
+    let path = b.conf_path(d.arg(1));
+    d.once(slot(conf::<F>(b)), |_| Ok(path))
+}
+
+pub(super) fn protocols(d: &Directive, slot: &mut Option<Protocols>) -> Result<(), Diag> {
+    d.once(slot, |d| {
+        for index in 1..=d.arg_count() {
+            let word = [d.arg(index).as_bytes()];
+            Protocols::from_words(word).ok_or_else(|| d.bad_value(index))?;
+        }
+        let words = d.args().iter().map(|word| word.text.as_bytes());
+        Ok(Protocols::from_words(words).unwrap_or_default())
+    })
+}

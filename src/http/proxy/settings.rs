@@ -29,7 +29,7 @@ pub struct Proxy {
     pub body: Option<Template>,
     pub method: Option<Template>,
     pub bind: Option<Option<Template>>,
-    pub http_11: Option<bool>,
+    pub version: Option<Version>,
     pub buffering: Option<bool>,
     pub request_buffering: Option<bool>,
     pub ignore_client_abort: Option<bool>,
@@ -51,6 +51,45 @@ pub struct Proxy {
     pub force_ranges: Option<bool>,
     pub secure: SecureConf,
     pub cache: CacheConf,
+}
+
+/// Where the settings of a family of directives stand.
+pub trait Settings: Part + Default {
+    fn settings(&mut self) -> &mut Proxy;
+}
+
+impl Settings for Proxy {
+    fn settings(&mut self) -> &mut Proxy {
+        self
+    }
+}
+
+/// Whose directives a request is passed on by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    #[default]
+    Http,
+    Grpc,
+}
+
+impl Family {
+    pub fn scheme(self, tls: bool) -> &'static str {
+        match (self, tls) {
+            (Self::Http, false) => "http://",
+            (Self::Http, true) => "https://",
+            (Self::Grpc, false) => "grpc://",
+            (Self::Grpc, true) => "grpcs://",
+        }
+    }
+}
+
+/// `proxy_http_version`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    #[default]
+    Http10,
+    Http11,
+    Http2,
 }
 
 /// What `proxy_pass` says.
@@ -90,7 +129,7 @@ impl Part for Proxy {
         // A location below does not pass anywhere by this: its content handler decides that.
         // `if` and `limit_except` blocks do use the target around them.
         inherit!(self, parent: pass, redirect, cookie_domains, cookie_paths, cookie_flags,
-            set_headers, hide_headers, pass_headers, ignore_headers, body, method, bind, http_11,
+            set_headers, hide_headers, pass_headers, ignore_headers, body, method, bind, version,
             buffering, request_buffering, ignore_client_abort, intercept_errors,
             pass_request_headers, pass_request_body, pass_trailers, socket_keepalive,
             connect_timeout_ms, send_timeout_ms, read_timeout_ms, buffer_size, buffers,
@@ -117,7 +156,8 @@ macro_rules! accessors {
 
 accessors! {
     ignore_headers: u32 = 0;
-    http_11: bool = false;
+    version: Version = Version::Http10;
+    pass_trailers: bool = false;
     buffering: bool = true;
     ignore_client_abort: bool = false;
     intercept_errors: bool = false;
@@ -135,6 +175,20 @@ accessors! {
 }
 
 impl Proxy {
+    /// Whether requests go, or may go, to `https` or `grpcs`.
+    pub fn passes_to_tls(&self) -> bool {
+        match &self.pass {
+            None => false,
+            Some(Pass::Fixed(fixed)) => fixed.origin.tls,
+            Some(Pass::Variable(_)) => true,
+        }
+    }
+
+    /// The same, and the settings for that are still to be read.
+    pub fn needs_tls(&self) -> bool {
+        self.passes_to_tls() && self.secure.tls.is_none()
+    }
+
     /// The rules for `Location` and `Refresh`, unless they are off.
     pub fn redirects(&self) -> Option<&[Rewrite]> {
         if self.redirect == Some(false) {

@@ -17,7 +17,7 @@ use crate::{
     upstream::{Body, Group, Server, live},
 };
 
-use super::settings::{Fixed, Origin, Pass};
+use super::settings::{Family, Fixed, Origin, Pass};
 
 /// A resolved `proxy_pass`.
 pub struct Target {
@@ -29,19 +29,23 @@ pub struct Target {
 
 impl Target {
     /// Finds the target of this request; an error is the status to end with.
-    pub async fn find(r: &Rc<Request>, pass: &Pass) -> Result<Self, u16> {
+    pub async fn find(r: &Rc<Request>, pass: &Pass, family: Family) -> Result<Self, u16> {
         let (origin, path, replaced, group) = match pass {
             Pass::Fixed(fixed) => {
                 let Fixed { origin, uri, replaced, group, .. } = &**fixed;
                 (origin.clone(), uri.clone(), Some(*replaced), Ok(group.clone()))
             }
             Pass::Variable(url) => {
-                let (url, tls) = parse(r, &url.eval(r))?;
+                let text = url.eval(r);
+                let (url, tls) = parse(r, &text, family)?;
                 let path = match url.uri.first() {
                     Some(b'?') => [b"/", &url.uri[..]].concat().into(),
                     _ => Bytes::copy_from_slice(&url.uri),
                 };
-                (origin(&url, tls), path, None, Err(url))
+                match family {
+                    Family::Http => (origin(&url, tls), path, None, Err(url)),
+                    Family::Grpc => (grpc_origin(&url, tls), path, Some(0), Err(url)),
+                }
             }
         };
         let uri = uri(r, path, replaced);
@@ -50,7 +54,7 @@ impl Target {
             return Err(500);
         }
         r.upstream_begins(Facts {
-            scheme: if origin.tls { "https://" } else { "http://" },
+            scheme: family.scheme(origin.tls),
             host: origin.host.clone(),
             port: origin.port.clone(),
             uri: uri.clone(),
@@ -72,6 +76,29 @@ pub fn scheme(url: &[u8]) -> Option<(bool, u16, &[u8])> {
     };
     let http = after(b"http://").map(|rest| (false, 80, rest));
     http.or_else(|| after(b"https://").map(|rest| (true, 443, rest)))
+}
+
+/// The same for `grpc://` and `grpcs://`, which may be left out.
+pub fn grpc_scheme(url: &[u8]) -> (bool, u16, &[u8]) {
+    let after = |scheme: &[u8]| {
+        let (head, rest) = url.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    match (after(b"grpcs://"), after(b"grpc://")) {
+        (Some(rest), _) => (true, 443, rest),
+        (None, Some(rest)) => (false, 80, rest),
+        (None, None) => (false, 80, url),
+    }
+}
+
+/// What `:authority` says of an address: the port too, if one was written.
+pub fn grpc_origin(url: &Url, tls: bool) -> Origin {
+    let origin = origin(url, tls);
+    if url.is_unix() || url.no_port {
+        return origin;
+    }
+    let host = [&url.host[..], b":", &url.port_text].concat().into();
+    Origin { host, ..origin }
 }
 
 /// What `$proxy_host` and `$proxy_port` say of an address.
@@ -102,8 +129,12 @@ pub fn local(text: &[u8]) -> Option<Addr> {
     Addr::literal(text).filter(|addr| !addr.is_unix())
 }
 
-fn parse(r: &Rc<Request>, text: &Bytes) -> Result<(Url, bool), u16> {
-    let found = scheme(text).filter(|(_, _, rest)| !rest.is_empty());
+fn parse(r: &Rc<Request>, text: &Bytes, family: Family) -> Result<(Url, bool), u16> {
+    let found = match family {
+        Family::Http => scheme(text),
+        Family::Grpc => Some(grpc_scheme(text)),
+    };
+    let found = found.filter(|(_, _, rest)| !rest.is_empty());
     let Some((tls, default_port, rest)) = found else {
         r.log(Level::Error, format_args!("invalid URL prefix in \"{}\"", BStr::new(text)));
         return Err(500);

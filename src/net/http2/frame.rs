@@ -41,6 +41,7 @@ pub mod flag {
 }
 
 pub mod setting {
+    pub const TABLE_SIZE: u16 = 1;
     pub const ENABLE_PUSH: u16 = 2;
     pub const MAX_STREAMS: u16 = 3;
     pub const INITIAL_WINDOW: u16 = 4;

@@ -52,15 +52,22 @@ pub struct Decoder {
     table: VecDeque<Field>,
     size: usize,
     max_size: usize,
+    /// What we allow the other side to use.
+    limit: usize,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { table: VecDeque::new(), size: 0, max_size: TABLE_BYTES }
+        Self { table: VecDeque::new(), size: 0, max_size: TABLE_BYTES, limit: TABLE_BYTES }
     }
 }
 
 impl Decoder {
+    /// For a side that announced a table of no size.
+    pub fn without_table() -> Self {
+        Self { table: VecDeque::new(), size: 0, max_size: 0, limit: 0 }
+    }
+
     /// Decodes one whole block.
     pub fn decode(
         &mut self,
@@ -77,7 +84,7 @@ impl Decoder {
                 0x40..0x80 => (self.literal(&mut reader, 6, limits)?, true),
                 0x20..0x40 => {
                     let size = reader.integer(5)?;
-                    if begun || size > TABLE_BYTES {
+                    if begun || size > self.limit {
                         return Err(HpackError::TableSize);
                     }
                     self.resize(size);
@@ -262,7 +269,7 @@ pub mod encode {
     }
 }
 
-/// The size both sides begin with; we never ask for another.
+/// The size both sides begin with.
 const TABLE_BYTES: usize = 4096;
 const ENTRY_OVERHEAD_BYTES: usize = 32;
 
