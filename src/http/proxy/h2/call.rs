@@ -418,7 +418,7 @@ impl Call {
     }
 
     fn settings(&mut self, peer: &mut Peer, head: &Head, payload: &Bytes) -> Outcome<()> {
-        if head.stream != 0 || head.length % 6 != 0 {
+        if head.stream != 0 || !head.length.is_multiple_of(6) {
             return wrong(format!(
                 "upstream sent settings frame with invalid length: {}",
                 head.length

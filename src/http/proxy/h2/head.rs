@@ -49,7 +49,7 @@ fn status_of(fields: &[Field]) -> Result<u16, Fault> {
     let wrong = |text: String| Err(Fault::Http2(text));
     let mut status = None;
     for field in fields.iter().filter(|field| field.name.starts_with(b":")) {
-        if field.name != &b":status"[..] {
+        if field.name != b":status"[..] {
             let (name, value) = (BStr::new(&field.name), BStr::new(&field.value));
             return wrong(format!("upstream sent invalid header \"{name}: {value}\""));
         }
@@ -65,7 +65,7 @@ fn status_of(fields: &[Field]) -> Result<u16, Fault> {
             }
         }
     }
-    let is_first = fields.first().is_some_and(|first| first.name == &b":status"[..]);
+    let is_first = fields.first().is_some_and(|first| first.name == b":status"[..]);
     match status {
         Some(status) if is_first => Ok(status),
         _ => wrong("upstream sent no :status header".into()),
