@@ -12,6 +12,7 @@
 // The judge has its own clock: it must not lean on the one it judges.
 #![allow(clippy::disallowed_methods)]
 
+mod apisix;
 mod bad_requests;
 mod conf_cases;
 mod fuzz_conf;
@@ -51,6 +52,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),
     ("grpc", grpc::cases),
+    ("apisix", apisix::cases),
     ("kong", kong::cases),
     ("nacos", nacos::cases),
     ("blocks", blocks::cases),

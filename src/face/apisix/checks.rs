@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::model::{CheckSettings, Node, PassHost, Passive, Upstream, span_ms, system_tls};
+use super::model::{
+    CheckSettings, Node, PassHost, Passive, Upstream, probe_port, span_ms, system_tls,
+};
 use crate::base::log::{self, Level, emit};
 use crate::health::dialect::Dialect;
 use crate::health::machine::{Limits, Seen};
@@ -95,9 +97,9 @@ impl Checker {
         self.port.unwrap_or(node.spec.port)
     }
 
-    /// What the Control API calls a node's `hostname`.
-    pub fn hostname_of<'a>(&'a self, node: &'a Node) -> &'a str {
-        self.host.as_deref().unwrap_or(&node.spec.host)
+    /// What the Control API calls a node's `hostname`: `active.host`, else the address.
+    pub fn hostname_of(&self, node: &Node) -> String {
+        hostname(node, self.host.as_deref())
     }
 
     fn key(&self, node: &Node) -> Key {
@@ -107,13 +109,18 @@ impl Checker {
 
 /// The host and port that the settings give the probes.
 fn place(settings: &CheckSettings) -> (Option<String>, Option<u16>) {
-    let Some(active) = &settings.active else { return (None, None) };
-    (active.host.clone(), active.port.map(|port| port as u16))
+    let host = settings.active.as_ref().and_then(|active| active.host.clone());
+    (host, probe_port(Some(settings)))
 }
 
 fn key(node: &Node, host: Option<&str>, port: Option<u16>) -> Key {
     let addr = Addr::Inet((node.ip, port.unwrap_or(node.spec.port)).into());
-    Key::new(addr.to_string(), host.unwrap_or(&node.spec.host))
+    Key::new(addr.to_string(), hostname(node, host))
+}
+
+/// A node's name is no part of what a target is: two names of one address are one target.
+fn hostname(node: &Node, host: Option<&str>) -> String {
+    host.map_or_else(|| node.ip_text(), str::to_owned)
 }
 
 /// The nodes as targets.
@@ -124,23 +131,22 @@ fn targets(upstream: &Upstream, host: Option<&str>, port: Option<u16>) -> Vec<Ta
         let addr = Addr::Inet((node.ip, port.unwrap_or(node.spec.port)).into());
         let mut target = TargetSpec::new(key.name, key.server, Some(addr));
         target.target.weight = node.spec.weight;
-        target.target.host = Some(host_line(upstream, node, host).into());
+        let line = host_header(upstream, node);
+        let line = line.unwrap_or_else(|| hostname(node, host));
+        target.target.host = Some(line.into());
         target.peer = Some(node.peer.clone());
         target
     };
     set.nodes.list.iter().map(target).collect()
 }
 
-/// The `Host` of probes, which never has a port: the rewritten one, a node's name, `active.host`,
-/// the address.
-fn host_line(upstream: &Upstream, node: &Node, host: Option<&str>) -> String {
+/// The `Host` of probes, where it is not the target's hostname: the rewritten one, or the name of
+/// the node.
+pub fn host_header(upstream: &Upstream, node: &Node) -> Option<String> {
     if upstream.conf.pass_host == PassHost::Rewrite {
-        return upstream.conf.upstream_host.clone();
+        return Some(upstream.conf.upstream_host.clone());
     }
-    if node.spec.ip().is_none() {
-        return node.spec.host.clone();
-    }
-    host.map_or_else(|| node.spec.host_text(), str::to_owned)
+    node.spec.ip().is_none().then(|| node.spec.host.clone())
 }
 
 /// Translates the document's words.

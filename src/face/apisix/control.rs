@@ -161,10 +161,7 @@ fn row(rows: &mut String, index: usize, view: &View, node: &NodeView) {
     let colour = if node.is_good() { "" } else { " bgcolor=\"#FF0000\"" };
     let [success, http, tcp, timeout] = node.lanes;
     let name = escape::html(view.name().as_bytes());
-    let host = match node.ip.contains(':') {
-        true => format!("[{}]:{}", node.ip, node.port),
-        false => format!("{}:{}", node.ip, node.port),
-    };
+    let host = format!("{}:{}", node.ip, node.port);
     // A String takes everything.
     let _ = writeln!(
         rows,

@@ -4,10 +4,12 @@
 //!  Table ─ resources with checks, in order ─▶ View { name, kind, nodes: [NodeView] }
 //! ```
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::checks::host_header;
 use super::model::{Node, Table, Upstream};
 use super::names::Collection;
 
@@ -23,6 +25,8 @@ pub struct NodeView {
     pub ip: String,
     pub port: u16,
     pub hostname: String,
+    /// The `Host` of its probes, where that is not the hostname.
+    pub hostheader: Option<String>,
     pub status: &'static str,
     /// Successes, then failures by HTTP, TCP and time.
     pub lanes: [u8; 4],
@@ -65,14 +69,21 @@ impl View {
     pub fn nodes(&self) -> Vec<NodeView> {
         let Some(checker) = self.upstream.checker() else { return Vec::new() };
         let set = self.upstream.set.load();
+        let mut seen = HashSet::new();
         let view = |node: &Node| {
             let report = checker.state(node)?;
-            let hostname = checker.hostname_of(node).to_owned();
-            let port = checker.port_of(node);
-            let (ip, lanes) = (node.ip.to_string(), report.lanes);
-            Some(NodeView { ip, port, hostname, status: report.state, lanes })
+            Some(NodeView {
+                ip: node.ip_text(),
+                port: checker.port_of(node),
+                hostname: checker.hostname_of(node),
+                hostheader: host_header(&self.upstream, node),
+                status: report.state,
+                lanes: report.lanes,
+            })
         };
-        set.nodes.list.iter().filter_map(view).collect()
+        // Nodes whose probes go to one place are one target.
+        let first = |node: &&Node| seen.insert((node.ip, checker.port_of(node)));
+        set.nodes.list.iter().filter(first).filter_map(view).collect()
     }
 
     /// The present shape.
@@ -110,6 +121,9 @@ impl NodeView {
         node.insert("ip".into(), json!(self.ip));
         node.insert("port".into(), json!(self.port));
         node.insert("hostname".into(), json!(self.hostname));
+        if let Some(line) = &self.hostheader {
+            node.insert("hostheader".into(), json!(line));
+        }
         node.insert("status".into(), json!(self.status));
         let counter = json!({
             "success": success, "http_failure": http_failure,

@@ -56,12 +56,12 @@ fn the_host_line() {
         let upstream = Arc::new(Upstream::build("/k", &document, None).unwrap());
         let set = upstream.set.load_full();
         let node = &set.nodes.list[0];
-        (host_line(&upstream, node, None), host_line(&upstream, node, Some("foo.com")))
+        (host_header(&upstream, node), hostname(node, None), hostname(node, Some("foo.com")))
     };
     let plain = build(json!({ "nodes": { "127.0.0.1:1": 1 } }));
-    assert_eq!(plain, ("127.0.0.1".into(), "foo.com".into()));
+    assert_eq!(plain, (None, "127.0.0.1".into(), "foo.com".into()));
     let rewritten = build(json!({
         "nodes": { "127.0.0.1:1": 1 }, "pass_host": "rewrite", "upstream_host": "bar.com",
     }));
-    assert_eq!(rewritten, ("bar.com".into(), "bar.com".into()));
+    assert_eq!(rewritten.0.as_deref(), Some("bar.com"));
 }

@@ -21,7 +21,8 @@ pub use self::nodes::{Node, NodeSpec, Rank};
 pub use self::route::{HostRule, Limit, Route, WindowKey, WindowType};
 pub use self::table::Table;
 pub use self::upstream::{
-    CheckSettings, HashOn, Method, PassHost, Passive, Set, Timeouts, Upstream, span_ms, system_tls,
+    CheckSettings, HashOn, Method, PassHost, Passive, Set, Timeouts, Upstream, probe_port, span_ms,
+    system_tls,
 };
 
 /// A document as it is stored, and where.

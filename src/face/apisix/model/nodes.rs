@@ -5,7 +5,7 @@
 //!  Nodes: ranks by priority, highest first; peers carry the verdicts of the checks
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -74,6 +74,8 @@ pub struct Node {
     pub spec: NodeSpec,
     pub ip: IpAddr,
     pub peer: Arc<Peer>,
+    /// Whom the checks' verdict is written to: nodes whose probes go to one place share it.
+    verdict: Arc<Peer>,
     /// Requests on their way.
     pub active: AtomicU32,
     pub latency: Ewma,
@@ -81,7 +83,12 @@ pub struct Node {
 
 impl Node {
     pub fn is_up(&self) -> bool {
-        !self.peer.is_down()
+        !self.verdict.is_down()
+    }
+
+    /// The address; that of IPv6 in brackets.
+    pub fn ip_text(&self) -> String {
+        if self.ip.is_ipv6() { format!("[{}]", self.ip) } else { self.ip.to_string() }
     }
 
     /// `127.0.0.1:1980`
@@ -109,9 +116,15 @@ pub struct Rank {
 }
 
 impl Nodes {
-    /// Makes nodes ready; those of `old` that stay keep what is known of them.
-    pub fn build(specs: &[(NodeSpec, IpAddr)], old: Option<&Self>) -> Self {
-        let mut list = Vec::new();
+    /// Makes nodes ready; those of `old` that stay keep what is known of them. `probe_port` is
+    /// the port that all are probed at, if not their own.
+    pub fn build(
+        specs: &[(NodeSpec, IpAddr)],
+        old: Option<&Self>,
+        probe_port: Option<u16>,
+    ) -> Self {
+        let mut list: Vec<Node> = Vec::new();
+        let mut probed: HashMap<(IpAddr, u16), Arc<Peer>> = HashMap::new();
         let mut ranks: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (spec, ip) in specs {
             let addr = Addr::Inet((*ip, spec.port).into());
@@ -135,10 +148,13 @@ impl Nodes {
             };
             let latency = known.map(|known| known.latency.clone()).unwrap_or_default();
             ranks.entry(-spec.priority).or_default().push(list.len());
+            let peer = Arc::new(peer);
+            let place = (*ip, probe_port.unwrap_or(spec.port));
             list.push(Node {
                 spec: spec.clone(),
                 ip: *ip,
-                peer: Arc::new(peer),
+                verdict: probed.entry(place).or_insert_with(|| peer.clone()).clone(),
+                peer,
                 active: AtomicU32::new(0),
                 latency,
             });
@@ -148,6 +164,15 @@ impl Nodes {
             Rank { members, turns, ..Rank::default() }
         };
         Self { list, ranks: ranks.into_values().map(rank).collect() }
+    }
+
+    /// The addresses a name has been found to have.
+    pub fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        let named = self.list.iter().filter(|node| node.spec.host == host);
+        let mut all: Vec<IpAddr> = named.map(|node| node.ip).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The servers of the group that carries requests to these nodes.

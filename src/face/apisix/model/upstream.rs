@@ -201,12 +201,24 @@ impl Upstream {
         };
         let known = old.map(|old| old.set.load_full());
         let known_nodes = known.as_ref().map(|set| &set.nodes);
-        let found: Vec<_> =
-            specs.iter().filter_map(|spec| Some((spec.clone(), spec.ip()?))).collect();
-        let all = found.len() == specs.len();
-        let mut set = Set::build(key, Nodes::build(&found, known_nodes));
-        // Names are asked for with the next request.
-        set.expires_at_ms = (!all).then_some(0);
+        // Names keep the addresses they had; those that are new are asked for with the next
+        // request.
+        let addresses = |spec: &NodeSpec| match spec.ip() {
+            Some(ip) => vec![ip],
+            None => known_nodes.map(|nodes| nodes.addresses(&spec.host)).unwrap_or_default(),
+        };
+        let found: Vec<_> = specs
+            .iter()
+            .flat_map(|spec| addresses(spec).into_iter().map(|ip| (spec.clone(), ip)))
+            .collect();
+        let all = specs.iter().all(|spec| found.iter().any(|(have, _)| have == spec));
+        let nodes = Nodes::build(&found, known_nodes, probe_port(checks.as_ref()));
+        let mut set = Set::build(key, nodes);
+        set.expires_at_ms = match all {
+            true if specs.iter().all(|spec| spec.ip().is_some()) => None,
+            true => known.as_ref().and_then(|set| set.expires_at_ms),
+            false => Some(0),
+        };
         let upstream = Self {
             key: key.into(),
             conf,
@@ -241,7 +253,7 @@ impl Upstream {
         let old = self.set.load_full();
         let same = old.nodes.list.iter().map(|node| (&node.spec, node.ip));
         let same = same.eq(found.iter().map(|(spec, ip)| (spec, *ip)));
-        let nodes = Nodes::build(found, Some(&old.nodes));
+        let nodes = Nodes::build(found, Some(&old.nodes), probe_port(self.checks.as_ref()));
         let mut set = match same {
             true => Set { nodes, group: old.group.clone(), expires_at_ms: None },
             false => Set::build(&self.key, nodes),
@@ -309,6 +321,11 @@ impl Set {
         group.fill(Body { servers: nodes.servers(), scope, ..Body::default() });
         Self { nodes, group: Arc::new(group), expires_at_ms: None }
     }
+}
+
+/// The port that probes go to, if not that of the node.
+pub fn probe_port(checks: Option<&CheckSettings>) -> Option<u16> {
+    Some(checks?.active.as_ref()?.port? as u16)
 }
 
 /// A client that trusts whom the system trusts.

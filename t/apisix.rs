@@ -1,0 +1,23 @@
+//! APISIX's Admin API, gateway, Control API and metrics, row by row as users expect them; rows
+//! carry their numbers.
+//!
+//! ```text
+//!   conf/examples/apisix.conf on ports of its own, real backends -> curl, probes, traffic
+//! ```
+
+mod backend;
+mod bad;
+mod changes;
+mod checks;
+mod scene;
+mod seed;
+mod vectors;
+
+use crate::harness::case::{Case, Check};
+
+pub fn cases() -> Vec<Case> {
+    let tables: [&[(&str, Check)]; 5] =
+        [seed::ROWS, checks::ROWS, changes::ROWS, bad::ROWS, vectors::ROWS];
+    let rows = tables.into_iter().flatten();
+    rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run)).collect()
+}
