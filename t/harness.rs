@@ -7,6 +7,7 @@
 pub mod block_case;
 pub mod blocks;
 pub mod case;
+pub mod certs;
 pub mod checks;
 pub mod client;
 pub mod ledger;

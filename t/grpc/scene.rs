@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::harness::certs::Pair;
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
 use crate::tidy::source;
@@ -12,6 +13,8 @@ use crate::tidy::source;
 pub struct Scene {
     pub port: u16,
     pub server: Server,
+    /// The address of a backend of a case's own.
+    pub backend: String,
 }
 
 impl Scene {
@@ -22,10 +25,35 @@ impl Scene {
 
     /// The same with more lines in `http`.
     pub fn start_with(options: &str, http: &str) -> Result<Scene, String> {
-        let (port, prefix) = (free_port(), Prefix::new()?);
-        prefix.write("conf/example.conf", example(port, free_port(), options, http))?;
+        Scene::start_in(Prefix::new()?, options, "", http)
+    }
+
+    /// The same, in this folder, with more lines beside the first `listen`.
+    pub fn start_in(
+        prefix: Prefix,
+        options: &str,
+        server: &str,
+        http: &str,
+    ) -> Result<Scene, String> {
+        let port = free_port();
+        let text = example(port, free_port(), options, http);
+        let listen = format!("listen 127.0.0.1:{port};");
+        let text = text.replacen(&listen, &format!("{listen} {server}"), 1);
+        prefix.write("conf/example.conf", text)?;
         let server = Server::start(Program::Ours, prefix, FRAME, port)?;
-        Ok(Scene { port, server })
+        Ok(Scene { port, server, backend: String::new() })
+    }
+
+    /// The example with a second port, that of TLS, and the certificate to know it by.
+    pub fn start_secure() -> Result<(Scene, u16, Pair), String> {
+        let (prefix, tls) = (Prefix::new()?, free_port());
+        let pair = Pair::make(&prefix, "gateway")?;
+        let server = format!(
+            "listen 127.0.0.1:{tls} ssl; ssl_certificate {}; ssl_certificate_key {};",
+            pair.cert(),
+            pair.key()
+        );
+        Ok((Scene::start_in(prefix, "", &server, "")?, tls, pair))
     }
 
     /// Posts to a method of the service.

@@ -1,5 +1,5 @@
-"""grpcio's health stubs against a server on the PORT of the command line; the first complaint
-goes to standard error."""
+"""grpcio's health stubs against a server on the PORT of the command line, or on a TLS PORT whose
+CERTIFICATE follows; the first complaint goes to standard error."""
 
 import queue
 import sys
@@ -10,7 +10,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 port = sys.argv[1]
-channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+if len(sys.argv) > 2:
+    with open(sys.argv[3], "rb") as file:
+        credentials = grpc.ssl_channel_credentials(file.read())
+    channel = grpc.secure_channel(f"localhost:{sys.argv[2]}", credentials)
+else:
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 stub = health_pb2_grpc.HealthStub(channel)
 SERVICE = "greet.GreetService"
 Status = health_pb2.HealthCheckResponse

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, UPSTREAM};
+use super::h2::{self, H2};
+use super::scene::{Scene, UPSTREAM, frame, question};
 use crate::harness::case::Check;
 
 pub const ROWS: &[(&str, Check)] = &[
@@ -11,6 +12,7 @@ pub const ROWS: &[(&str, Check)] = &[
     ("C14: the end of the gateway", || end("QUIT")),
     ("C14: its quick end", || end("TERM")),
     ("C22: a deadline", deadline),
+    ("a thousand streams hear of a change", thousand),
 ];
 
 const SERVING: u8 = 1;
@@ -72,3 +74,46 @@ fn deadline() -> Result<(), String> {
     let text = watcher.rest(SOON)?;
     if text.contains("grpc-status: 4\r\n") { Ok(()) } else { Err(text) }
 }
+
+/// The change reaches every stream, once; how soon is measured by `benches/faces.rs`.
+fn thousand() -> Result<(), String> {
+    let scene = Scene::start("")?;
+    let body = frame(&question(UPSTREAM));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = H2::connect(scene.port)?;
+        let ids: Result<Vec<u32>, String> =
+            (0..STREAMS).map(|_| client.call("Watch", &body)).collect();
+        clients.push((client, ids?));
+    }
+    for (status, down) in [(SERVING, None), (NOT_SERVING, Some(true)), (SERVING, Some(false))] {
+        if let Some(down) = down {
+            scene.turn(down)?;
+        }
+        for (client, ids) in &mut clients {
+            all_hear(client, ids, status)?;
+        }
+    }
+    drop(clients);
+    scene.stop()
+}
+
+fn all_hear(client: &mut H2, ids: &[u32], status: u8) -> Result<(), String> {
+    let mut heard = Vec::new();
+    while heard.len() < ids.len() {
+        let told = client.read(Duration::from_secs(10))?;
+        let told = told.ok_or_else(|| format!("{} of {} heard", heard.len(), ids.len()))?;
+        if told.kind == h2::DATA {
+            if told.payload != [0, 0, 0, 0, 2, 8, status] {
+                return Err(format!("{told:?}, wanted status {status}"));
+            }
+            heard.push(told.stream);
+        }
+    }
+    heard.sort_unstable();
+    if heard == ids { Ok(()) } else { Err(format!("{heard:?} heard, wanted {ids:?}")) }
+}
+
+/// A connection has 128 streams at most.
+const CLIENTS: usize = 10;
+const STREAMS: usize = 100;

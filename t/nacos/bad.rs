@@ -14,6 +14,7 @@ pub const ROWS: &[(&str, Check)] = &[
     ("B28: wrong methods and paths", method),
     ("B29: metadata that is none", metadata),
     ("long names, wrong characters, broken beats", odd),
+    ("bodies that are no form, or too much of one", bodies),
 ];
 
 const HEALTH: &str = "v2/ns/health/instance";
@@ -153,5 +154,37 @@ fn odd() -> Result<(), String> {
     }
     let text = "Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: a_b)";
     scene.form("POST", "v1/ns/instance", &format!("{ONE}&clusterName=a_b"))?.is(400, text)?;
+    scene.stop().map(drop)
+}
+
+fn bodies() -> Result<(), String> {
+    let scene = Scene::start("")?;
+    let missing = "Param 'serviceName' is required.";
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    // Bytes of a packed form are the name of a parameter nobody knows.
+    let packed = format!("{form}\nContent-Encoding: gzip");
+    let short = "POST /nacos/v1/ns/instance\n\u{1f}\u{8b}\u{8}";
+    scene.send(short, &packed)?.is(400, missing)?;
+    let json = "POST /nacos/v1/ns/instance\n{\"serviceName\":\"a\"}";
+    scene.send(json, "Content-Type: application/json")?.is(400, missing)?;
+    let text = "Param 'serviceName' is illegal, illegal characters should not appear in the param.";
+    let latin = format!("{form}; charset=ISO-8859-1");
+    let short = "POST /nacos/v1/ns/instance\nserviceName=%E9t%E9&ip=127.0.0.1&port=1";
+    scene.send(short, &latin)?.is(400, text)?;
+    let long = format!("{ONE}&x={}", "x".repeat(2 << 20));
+    let refused = scene.form("POST", "v1/ns/instance", &long)?;
+    if refused.status != 413 {
+        return Err(format!("2 MB: {}", refused.status));
+    }
+    let many = format!("{}{ONE}", "a=b&".repeat(100_000));
+    scene.form("POST", "v1/ns/instance", &many)?.is(400, missing)?;
+    let text = "Param 'Metadata' is illegal, the param length should not exceed 1024.";
+    let beat = format!(
+        "{{\"serviceName\":\"a\",\"ip\":\"127.0.0.1\",\"port\":1,\"metadata\":{{\"a\":\"{}\"}}}}",
+        "b".repeat(4000)
+    );
+    let form = format!("serviceName=a&beat={beat}");
+    scene.form("PUT", "v1/ns/instance/beat", &form)?.is(400, text)?;
+    scene.register()?;
     scene.stop().map(drop)
 }

@@ -59,7 +59,11 @@ async fn serve(r: &Rc<Request>) -> Flow {
     }
     let streams = rpc == Rpc::Watch;
     match media.filter(|media| media.fits(streams)) {
-        None => refuse(r, 415, "Accept-Post", &media::accepted(streams)),
+        None => {
+            // Some clients miss an answer that comes before they have said all.
+            let _ = r.read_body().await;
+            refuse(r, 415, "Accept-Post", &media::accepted(streams))
+        }
         Some(media) if media.protocol == Protocol::Unary => {
             unary::serve(r, Call { rpc, media, options }).await
         }

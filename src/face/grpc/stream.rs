@@ -34,7 +34,11 @@ pub async fn serve(r: &Rc<Request>, call: Call) -> Flow {
                 Err(_) => Err(End::Failure(deadline::exceeded())),
             }
         }
-        Err(failure) => Err(End::Failure(failure)),
+        Err(failure) => {
+            // Some clients miss an answer that comes before they have said all.
+            let _ = r.read_body().await;
+            Err(End::Failure(failure))
+        }
     };
     match ended {
         Ok(()) => finish(r, &call.media, None),
@@ -77,8 +81,8 @@ impl From<OutputError> for End {
 async fn run(r: &Rc<Request>, call: Call) -> Result<(), End> {
     let names = encoding_names(call.media.protocol);
     let encoding = r.headers_in.borrow().first(names.0).cloned();
-    coding::check(encoding.as_ref())?;
     r.read_body().await.map_err(|error| End::Status(error.0))?;
+    coding::check(encoding.as_ref())?;
     let body = r.body.bytes().map_err(|_| End::Status(500))?;
     let (flag, message) = frame::unwrap_one(&body)?;
     let message = match flag {

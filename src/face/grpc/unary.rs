@@ -20,7 +20,11 @@ pub async fn serve(r: &Rc<Request>, call: Call) -> Flow {
             Ok(answered) => answered,
             Err(_) => Err(End::Failure(deadline::exceeded())),
         },
-        Err(failure) => Err(End::Failure(failure)),
+        Err(failure) => {
+            // Some clients miss an answer that comes before they have said all.
+            let _ = r.read_body().await;
+            Err(End::Failure(failure))
+        }
     };
     match answered {
         Ok(message) => {
@@ -52,8 +56,8 @@ impl From<Failure> for End {
 }
 
 async fn answer(r: &Rc<Request>, call: Call) -> Result<Vec<u8>, End> {
-    check_head(r)?;
     r.read_body().await.map_err(|error| End::Status(error.0))?;
+    check_head(r)?;
     let body = r.body.bytes().map_err(|_| End::Status(500))?;
     let encoding = r.headers_in.borrow().first("Content-Encoding").cloned();
     let message = coding::unpack(encoding.as_ref(), &body)?;

@@ -288,8 +288,9 @@ impl Session<'_> {
         let padding = data.padding.saturating_sub(data.left);
         ready.truncate(ready.len().saturating_sub(padding));
         data.padding -= padding.min(data.padding);
-        self.useful_bytes += ready.len() as u64;
+        // What nobody reads is of no use: frames of unknown kinds, data of streams that are over.
         if let Some(stream) = &data.stream {
+            self.useful_bytes += ready.len() as u64;
             stream.receive(ready);
         }
         if data.left == 0 {
