@@ -32,6 +32,7 @@ use super::{
     fault::{During, Fault},
     h2::call::Call,
     link::Link,
+    memc::reply::Tail,
     outgoing::Unsent,
 };
 
@@ -51,6 +52,8 @@ pub struct Reply {
     pub ignored: Vec<BString>,
     /// The rest of an exchange over HTTP/2.
     pub call: Option<Box<Call>>,
+    /// What only memcached's answers have.
+    pub tail: Option<Tail>,
 }
 
 /// Time limits of one try.
@@ -104,6 +107,7 @@ pub async fn run(mut link: Link, mut unsent: Unsent, limits: &Limits) -> Result<
             unsent: sending,
             ignored,
             call: None,
+            tail: None,
         });
     }
 }

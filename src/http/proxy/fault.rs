@@ -25,8 +25,8 @@ pub enum Fault {
     /// The TLS handshake, or what the certificate says.
     Tls(String),
     Header(UpstreamError),
-    /// Frames or fields that cannot be, or a request the upstream rejected.
-    Http2(String),
+    /// What is not the protocol spoken, or a request the upstream rejected.
+    Invalid(String),
     /// An answer that `proxy_next_upstream` calls a failure.
     Status(u16),
 }
@@ -62,7 +62,7 @@ impl Fault {
             Self::Connect(_) | Self::Closed | Self::Recv(_) | Self::Send(_) | Self::Tls(_) => {
                 next::ERROR
             }
-            Self::Header(_) | Self::Http2(_) => next::INVALID_HEADER,
+            Self::Header(_) | Self::Invalid(_) => next::INVALID_HEADER,
             Self::Status(status) => next::of_status(*status).unwrap_or(next::ERROR),
         }
     }
@@ -90,7 +90,7 @@ impl Fault {
             Self::Closed | Self::Recv(_) => (ReportKind::Broken, Step::Header),
             Self::Send(_) => (ReportKind::Broken, Step::Send),
             Self::Tls(_) => (ReportKind::Broken, Step::Handshake),
-            Self::Header(_) | Self::Http2(_) => (ReportKind::Invalid, Step::Header),
+            Self::Header(_) | Self::Invalid(_) => (ReportKind::Invalid, Step::Header),
         }
     }
 
@@ -107,7 +107,7 @@ impl Fault {
             Self::Send(e) => (Level::Error, format!("writev() failed {}", Errno(e))),
             Self::Tls(e) => (Level::Error, e.clone()),
             Self::Header(e) => (Level::Error, e.to_string()),
-            Self::Http2(e) => (Level::Error, e.clone()),
+            Self::Invalid(e) => (Level::Error, e.clone()),
             Self::Status(_) => return None,
         };
         Some((level, text))

@@ -15,7 +15,7 @@ use crate::{
     upstream::{KeepaliveConf, Seed},
 };
 
-use super::{passage::Passage, respond};
+use super::{memc::command::Command, passage::Passage, respond};
 
 pub use super::{
     settings::{Family, Origin, next},
@@ -50,6 +50,8 @@ pub struct Choices {
     /// How idle connections are kept, when the group does not say.
     pub keepalive: Option<KeepaliveConf>,
     pub secure: Option<Secure>,
+    /// The command, where memcached is spoken.
+    pub command: Option<Rc<Command>>,
     /// The cache asks in its own way.
     pub conditional: Option<Conditional>,
 }

@@ -14,6 +14,7 @@ pub mod forward;
 pub mod grpc;
 mod h2;
 mod link;
+pub mod memc;
 mod outgoing;
 mod passage;
 mod relay;

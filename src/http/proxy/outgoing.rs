@@ -145,6 +145,7 @@ impl Body {
 pub fn version(conf: &Proxy, choices: &Choices) -> Version {
     match (choices.family, choices.http_11) {
         (Family::Grpc, _) => Version::Http2,
+        (Family::Memc | Family::Memcached, _) => Version::Http10,
         (Family::Http, Some(true)) => Version::Http11,
         (Family::Http, Some(false)) => Version::Http10,
         (Family::Http, None) => conf.version(),

@@ -32,6 +32,7 @@ use super::{
     grpc::Grpc,
     h2,
     link::Link,
+    memc::{self, Memc, Memcached},
     outgoing::{self, Outgoing},
     secure,
     settings::{Family, Proxy, Version, next},
@@ -322,6 +323,11 @@ impl<'a> Passage<'a> {
             let call = h2::call::run(link, &block, source, self.outgoing.is_head, self.limits());
             return self.guard(call).await?;
         }
+        if let Some(command) = &self.choices.command {
+            let limits = self.limits();
+            let reply = memc::reply::run(link, command, &limits);
+            return self.guard(reply).await?.map_err(End::Try);
+        }
         let unsent = self.outgoing.copy().map_err(lost)?;
         self.guard(exchange::run(link, unsent, &self.limits())).await?.map_err(End::Try)
     }
@@ -490,5 +496,7 @@ fn conf_of(location: &Location, family: Family) -> &Proxy {
     match family {
         Family::Http => location.scope.part(),
         Family::Grpc => &location.scope.part::<Grpc>().0,
+        Family::Memc => &location.scope.part::<Memc>().proxy,
+        Family::Memcached => &location.scope.part::<Memcached>().proxy,
     }
 }

@@ -18,6 +18,7 @@ use crate::{
 use super::{
     exchange::{self, Reply},
     fault::{self, During, End, Fault},
+    memc::reply::Tail,
     passage::Passage,
 };
 
@@ -28,7 +29,7 @@ pub async fn run(
     body: Body,
     at_once: bool,
 ) -> Result<bool, End> {
-    let mut framing = Framing::new(body);
+    let mut framing = Framing::new(body, reply.tail.as_ref());
     let mut raw = std::mem::take(&mut reply.rest);
     let mut gathered = BytesMut::new();
     let least = if at_once { 1 } else { p.conf().buffer_size() };
@@ -49,6 +50,8 @@ pub async fn run(
         let room = pace.wait(p, raw_bytes).await?;
         let count = match read(p, reply, &mut raw, room, limit).await {
             Ok(count) => count,
+            // nginx does not look into a buffer it was filling when the time was up.
+            Err(end @ End::Try(Fault::Timeout(_))) => return Err(end),
             Err(end) => {
                 give_rest(p, gathered).await?;
                 return Err(end);
@@ -178,13 +181,17 @@ impl Pace {
 /// Where the body ends, and how far it has come.
 enum Framing {
     Length(u64),
+    /// So many bytes, and then these.
+    Marked(u64, &'static [u8]),
     Chunked(Decoder),
     UntilClose,
 }
 
 impl Framing {
-    fn new(body: Body) -> Self {
+    fn new(body: Body, tail: Option<&Tail>) -> Self {
+        let mark = tail.map_or(&b""[..], |tail| tail.mark);
         match body {
+            Body::Length(length) if !mark.is_empty() => Self::Marked(length, mark),
             Body::None => Self::Length(0),
             Body::Length(length) => Self::Length(length),
             Body::Chunked => Self::Chunked(Decoder::new()),
@@ -208,6 +215,21 @@ impl Framing {
                 move_bytes(raw, body, count);
                 *left -= count as u64;
                 Ok(*left == 0)
+            }
+            Self::Marked(left, mark) => {
+                let count = raw.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                move_bytes(raw, body, count);
+                *left -= count as u64;
+                if *left > 0 || raw.is_empty() {
+                    return Ok(false);
+                }
+                let count = raw.len().min(mark.len());
+                if raw[..count] != mark[..count] {
+                    return Err(INVALID_TRAILER);
+                }
+                raw.advance(count);
+                *mark = &mark[count..];
+                Ok(mark.is_empty())
             }
             Self::Chunked(decoder) => loop {
                 let advance = decoder.step(raw).map_err(|_| INVALID_CHUNK)?;
@@ -237,6 +259,7 @@ fn move_bytes(raw: &mut BytesMut, body: &mut BytesMut, count: usize) {
     }
 }
 
+const INVALID_TRAILER: &str = "memcached sent invalid trailer";
 const INVALID_CHUNK: &str = "upstream sent invalid chunked response";
 /// A read from the upstream.
 const READ_BYTES: usize = 32 * 1024;

@@ -68,7 +68,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         dismiss(p, reply);
         return Flow::Done;
     }
-    let at_once = p.family() == Family::Grpc || !buffers(p.conf(), &head);
+    let at_once = p.family() != Family::Http || !buffers(p.conf(), &head);
     let outcome = match reply.call {
         Some(_) => h2::relay::run(p, &mut reply, at_once).await,
         None => {

@@ -70,6 +70,8 @@ pub enum Family {
     #[default]
     Http,
     Grpc,
+    Memc,
+    Memcached,
 }
 
 impl Family {
@@ -79,6 +81,8 @@ impl Family {
             (Self::Http, true) => "https://",
             (Self::Grpc, false) => "grpc://",
             (Self::Grpc, true) => "grpcs://",
+            (Self::Memc, _) => "memc://",
+            (Self::Memcached, _) => "memcached://",
         }
     }
 }

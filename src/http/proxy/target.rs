@@ -44,7 +44,7 @@ impl Target {
                 };
                 match family {
                     Family::Http => (origin(&url, tls), path, None, Err(url)),
-                    Family::Grpc => (grpc_origin(&url, tls), path, Some(0), Err(url)),
+                    _ => (grpc_origin(&url, tls), path, Some(0), Err(url)),
                 }
             }
         };
@@ -133,6 +133,7 @@ fn parse(r: &Rc<Request>, text: &Bytes, family: Family) -> Result<(Url, bool), u
     let found = match family {
         Family::Http => scheme(text),
         Family::Grpc => Some(grpc_scheme(text)),
+        Family::Memc | Family::Memcached => Some((false, 11211, &text[..])),
     };
     let found = found.filter(|(_, _, rest)| !rest.is_empty());
     let Some((tls, default_port, rest)) = found else {

@@ -88,6 +88,7 @@ pub async fn run(
                 unsent: false,
                 ignored: Vec::new(),
                 call: Some(call),
+                tail: None,
             });
         }
     }
@@ -312,8 +313,8 @@ impl Call {
         let limits = ListLimits { field_bytes: self.list_bytes, list_bytes: self.list_bytes };
         let decoded = peer.decoder.decode(&block.text, limits, &mut |field| fields.push(field));
         decoded.map_err(|error| match error {
-            HpackError::TooLarge => Fault::Http2("upstream sent too big header".into()),
-            _ => Fault::Http2(format!("upstream sent {error}")),
+            HpackError::TooLarge => Fault::Invalid("upstream sent too big header".into()),
+            _ => Fault::Invalid(format!("upstream sent {error}")),
         })?;
         if self.headed {
             return self.end(head::trailers(&fields)?);
@@ -490,7 +491,7 @@ fn asked(peer: &mut Peer, what: &str) -> Outcome<()> {
 }
 
 fn wrong<T>(text: impl Into<String>) -> Outcome<T> {
-    Err(Fault::Http2(text.into()))
+    Err(Fault::Invalid(text.into()))
 }
 
 /// nginx's limit of frames that want an answer, within one request.

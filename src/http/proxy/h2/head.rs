@@ -40,13 +40,13 @@ pub fn build(fields: &[Field]) -> Result<ResponseHead, Fault> {
     let mut parser = Parser::new(text.len() + 1);
     match parser.step(&text) {
         Ok(true) => Ok(parser.finish(Bytes::from(text))),
-        Ok(false) => Err(Fault::Http2("upstream sent invalid http2 header".into())),
+        Ok(false) => Err(Fault::Invalid("upstream sent invalid http2 header".into())),
         Err(error) => Err(Fault::Header(error)),
     }
 }
 
 fn status_of(fields: &[Field]) -> Result<u16, Fault> {
-    let wrong = |text: String| Err(Fault::Http2(text));
+    let wrong = |text: String| Err(Fault::Invalid(text));
     let mut status = None;
     for field in fields.iter().filter(|field| field.name.starts_with(b":")) {
         if field.name != b":status"[..] {
@@ -79,7 +79,7 @@ pub fn trailers(fields: &[Field]) -> Result<Vec<(Bytes, Bytes)>, Fault> {
         .map(|field| {
             if field.name.starts_with(b":") {
                 let (name, value) = (BStr::new(&field.name), BStr::new(&field.value));
-                return Err(Fault::Http2(format!(
+                return Err(Fault::Invalid(format!(
                     "upstream sent invalid trailer: \"{name}: {value}\""
                 )));
             }
@@ -95,7 +95,7 @@ fn check(field: &Field) -> Result<(), Fault> {
     if field.name.is_empty() || field.name.iter().any(bad_name) || field.value.iter().any(bad_value)
     {
         let (name, value) = (BStr::new(&field.name), BStr::new(&field.value));
-        return Err(Fault::Http2(format!("upstream sent invalid header: \"{name}: {value}\"")));
+        return Err(Fault::Invalid(format!("upstream sent invalid header: \"{name}: {value}\"")));
     }
     Ok(())
 }
