@@ -6,6 +6,10 @@
 //!  in       x x . x x x          what is observed
 //!  turn     - - - - - D          what traffic sees      (or `state`, `ok`, `nok`)
 //! ```
+//!
+//! Cases with a `check` line in place of `machine` play a whole check: see `board`.
+
+mod board;
 
 use std::path::Path;
 
@@ -29,12 +33,19 @@ pub fn cases() -> Vec<Case> {
 fn file_cases(path: &Path) -> Vec<Case> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let blocks = text.split("=== ").skip(1);
+    let mut blocks = text.split("=== ");
+    let preamble = blocks.next().unwrap_or_default().to_string();
     blocks
         .map(|block| {
+            let preamble = preamble.clone();
             let title = block.lines().next().unwrap_or_default().to_string();
             let block = block.to_string();
-            Case::check(format!("health/{stem}/{title}"), move || check(&block))
+            Case::check(format!("health/{stem}/{title}"), move || {
+                match block.contains("\ncheck ") {
+                    true => board::check(&preamble, &block),
+                    false => check(&block),
+                }
+            })
         })
         .collect()
 }

@@ -38,9 +38,11 @@ mod watch;
 pub use self::board::{Board, Event, Forced, Now, Override, Report, Reported, What};
 pub use self::check::{Check, Listener, Subscription, Targets};
 pub use self::core::{Core, Lane, Step};
+pub use self::dialect::log_line;
 pub use self::engine::{Attach, Engine, Lease, Open, engine};
 pub use self::explain::{check_now, explain};
 pub use self::outcome::{Kind, Outcome};
+pub use self::passive::judge_status;
 pub use self::schedule::{First, Schedule, phase_ms};
 pub use self::spec::{
     AllDown, CheckSpec, Eject, Expect, Fatal, GrpcProbe, HeadOrder, HttpProbe, Initial,

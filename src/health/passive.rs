@@ -35,7 +35,7 @@ impl Drop for Ear {
 }
 
 /// Judges a status by the lists of requests, or by those of probes.
-pub(super) fn judge_status(spec: &CheckSpec, status: u16, source: Source) -> Outcome {
+pub fn judge_status(spec: &CheckSpec, status: u16, source: Source) -> Outcome {
     let pass = match (&spec.probe, source) {
         (ProbeSpec::Http(http), Source::Active) => Some(&http.pass),
         _ => spec.passive.pass.as_ref(),

@@ -9,10 +9,12 @@
 use std::sync::Arc;
 
 use bstr::BString;
+use serde_json::Value;
 
 use super::model::{
     CheckSettings, Node, PassHost, Passive, Upstream, probe_port, span_ms, system_tls,
 };
+use super::schema::{self, Kind};
 use crate::base::log::{self, Level, emit};
 use crate::health::dialect::Dialect;
 use crate::health::machine::{Limits, Seen};
@@ -105,6 +107,17 @@ impl Checker {
     fn key(&self, node: &Node) -> Key {
         key(node, self.host.as_deref(), self.port)
     }
+}
+
+/// What an upstream's document asks the engine for; nothing without `checks`.
+pub fn asked(document: &Value) -> Result<Option<(CheckSpec, Vec<TargetSpec>)>, String> {
+    let mut document = document.clone();
+    schema::check(Kind::Upstream, &mut document)?;
+    let upstream = Upstream::build("/apisix/upstreams/1", &document, None)?;
+    let Some(settings) = &upstream.checks else { return Ok(None) };
+    let (host, port) = place(settings);
+    let targets = targets(&upstream, host.as_deref(), port);
+    Ok(Some((spec(&format!("upstream#{}", upstream.key), settings), targets)))
 }
 
 /// The host and port that the settings give the probes.

@@ -26,6 +26,7 @@ mod view;
 
 use std::sync::Arc;
 
+pub use self::checks::asked;
 use crate::process::Cycle;
 
 /// Begins to follow the configuration's routes, if it attaches any of the faces.

@@ -16,7 +16,7 @@ mod shade;
 mod timing;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -42,7 +42,8 @@ pub struct Board {
     order: Vec<usize>,
     /// Traffic peers, by the identity of their state.
     peers: HashMap<usize, usize>,
-    due: BinaryHeap<Reverse<(u64, SeatId)>>,
+    /// Seats by the slot of their next probe.
+    due: BTreeMap<u64, Vec<SeatId>>,
     /// Due, and waiting for room.
     ready: VecDeque<SeatId>,
     timers: BinaryHeap<Reverse<(u64, SeatId)>>,
@@ -89,7 +90,7 @@ impl Board {
             index: HashMap::new(),
             order: Vec::new(),
             peers: HashMap::new(),
-            due: BinaryHeap::new(),
+            due: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
             flight: 0,
@@ -186,8 +187,9 @@ impl Board {
     pub fn respec(&mut self, spec: Arc<CheckSpec>, now: Now) {
         let machine_changed = spec.machine != self.spec.machine;
         let anew = !spec.policy.persistent && spec.policy.initial != Initial::Up;
-        self.spec = spec;
+        let old = std::mem::replace(&mut self.spec, spec);
         for at in self.order.clone() {
+            let before_ms = self.seats[at].interval_ms(&old.pace);
             let machine = &mut self.seats[at].watch.machine;
             if anew {
                 *machine = self.spec.machine.build(false, now.mono_ms);
@@ -195,7 +197,11 @@ impl Board {
             } else if machine_changed {
                 *machine = self.spec.machine.rebuild(machine, now.mono_ms);
             }
-            self.start(at, now.mono_ms);
+            // Who is being probed goes on at the new pace; a new configuration is no new beginning.
+            match self.seats[at].due_ms {
+                Some(_) if self.probes() && !anew => self.repace(at, before_ms, now.mono_ms),
+                _ => self.start(at, now.mono_ms),
+            }
             self.set_timer(at);
         }
         self.shade_all(now);

@@ -246,8 +246,7 @@ impl Board {
 
     /// A failed request asks for a probe; one a second is enough.
     fn probe_soon(&mut self, at: usize, now_ms: u64) {
-        let last_ms = self.seats[at].slot_ms;
-        if now_ms.saturating_sub(last_ms) >= PROBE_NOW_PAUSE_MS || last_ms > now_ms {
+        if now_ms.saturating_sub(self.seats[at].last_ms) >= PROBE_NOW_PAUSE_MS {
             self.probe_now(at, now_ms);
         }
     }

@@ -16,7 +16,13 @@ pub struct Seat {
     pub(super) stamp: u32,
     /// The place of the next probe on the target's grid, and when it is really sent.
     pub(super) slot_ms: u64,
+    /// The place of the last probe, or when probing began.
+    pub(super) last_ms: u64,
     pub(super) due_ms: Option<u64>,
+    /// Where it stands in the board's queue; not later than `due_ms`.
+    pub(super) queued_ms: Option<u64>,
+    /// It is due, and waits for room.
+    pub(super) ready: bool,
     /// When time alone has to be looked at.
     pub(super) timer_ms: Option<u64>,
     /// It had a result that counts.
@@ -40,7 +46,10 @@ impl Seat {
             watch,
             stamp,
             slot_ms: 0,
+            last_ms: 0,
             due_ms: None,
+            queued_ms: None,
+            ready: false,
             timer_ms: None,
             proven,
             counted_down: false,

@@ -329,3 +329,33 @@ fn fatal_results_need_no_second_one() {
     probe(&mut b, 0, |_| Outcome::new(Kind::BadStatus).status(503));
     assert!(held(&b).is_empty());
 }
+
+#[test]
+fn a_peer_that_requests_turn_to_and_fro_is_probed_all_the_same() {
+    let pace = Pace { fast_ms: Some(200), first: First::AtOnce, ..Pace::every(1000) };
+    let mut b = board(CheckSpec { pace, ..spec() }, &["a"]);
+    assert_eq!(probe(&mut b, 0, |_| pass()), ["a"]);
+    let mut probes = 0;
+    for now_ms in 1..10_000 {
+        // Each report moves the interval between 200 ms and 1 s.
+        let seen = if now_ms % 2 == 0 { Seen::Success } else { Seen::HttpFailure };
+        b.report(&key("a"), &Report::passive(seen), at(now_ms));
+        probes += probe(&mut b, now_ms, |_| pass()).len();
+    }
+    assert!((9..=50).contains(&probes), "{probes}");
+    assert!(b.due.values().map(Vec::len).sum::<usize>() <= 3, "the queue does not grow");
+}
+
+#[test]
+fn failed_requests_ask_for_one_probe_a_second() {
+    let mut s = spec();
+    s.pace = Pace { first: First::AtOnce, ..Pace::every(60_000) };
+    s.passive.probe_now = true;
+    let mut b = board(s, &["a"]);
+    let mut times = Vec::new();
+    for now_ms in (0..4500).step_by(100) {
+        b.report(&key("a"), &Report::passive(Seen::Timeout), at(now_ms));
+        times.extend(probe(&mut b, now_ms, |_| fail()).iter().map(|_| now_ms));
+    }
+    assert_eq!(times, [0, 1000, 2000, 3000, 4000]);
+}

@@ -5,6 +5,9 @@
 //!   jitter     ▲          ▲        ▲             later by a part of the interval
 //!   slots     └▶        └▶          └▶           rounded up: peers wake the engine together
 //! ```
+//!
+//! The queue is a map from slots to the seats of each: there are far fewer slots than seats. A seat
+//! stands in it once; when its probe is put off it stays where it is and moves on from there.
 
 use std::cmp::Reverse;
 
@@ -23,11 +26,14 @@ impl Board {
         while self.flight < self.spec.concurrency.max(1) {
             let id = self.ready.pop_front()?;
             let Some(at) = self.holder(id) else { continue };
+            let active = self.active;
             let seat = &mut self.seats[at];
-            if seat.watch.busy {
+            let waits = std::mem::take(&mut seat.ready);
+            if !waits || seat.watch.busy || !active {
                 continue;
             }
             seat.watch.busy = true;
+            seat.last_ms = seat.slot_ms;
             self.flight += 1;
             let (target, other_version) = (seat.watch.target.clone(), seat.other_version);
             return Some(Launch { seat: id, target, other_version });
@@ -35,13 +41,18 @@ impl Board {
         None
     }
 
-    /// When the next probe or deadline is due. While there is no room for a probe that is due, the
-    /// end of one in flight is what to wait for.
+    /// When to look again: the next probe or deadline, or the old place of one put off. While there
+    /// is no room for a probe that is due, the end of one in flight is what to wait for.
     pub fn next_at_ms(&self) -> Option<u64> {
-        let first = |heap: &std::collections::BinaryHeap<Reverse<(u64, SeatId)>>| {
-            heap.peek().map(|Reverse((at_ms, _))| *at_ms)
+        let is_live = |at_ms, id: &SeatId| {
+            let seat = self.holder(*id).map(|at| &self.seats[at]);
+            seat.is_some_and(|s| s.queued_ms == Some(at_ms) && s.due_ms.is_some())
         };
-        [first(&self.due), first(&self.timers)].into_iter().flatten().min()
+        let mut slots = self.due.iter();
+        let first = slots.find(|(at_ms, ids)| ids.iter().any(|id| is_live(**at_ms, id)));
+        let due_ms = first.map(|(at_ms, _)| *at_ms);
+        let timer_ms = self.timers.peek().map(|Reverse((at_ms, _))| *at_ms);
+        [due_ms, timer_ms].into_iter().flatten().min()
     }
 
     /// Lets time pass: leases run out, ejections and overrides end.
@@ -61,7 +72,7 @@ impl Board {
 
     /// Probes a target as soon as there is room.
     pub fn probe_now(&mut self, at: usize, now_ms: u64) {
-        if self.active && !self.seats[at].watch.busy {
+        if self.active && !self.seats[at].watch.busy && !self.seats[at].ready {
             self.arm(at, now_ms, now_ms);
         }
     }
@@ -78,6 +89,12 @@ impl Board {
     /// Arms the first probe of a seat.
     pub(super) fn start(&mut self, at: usize, now_ms: u64) {
         self.seats[at].due_ms = None;
+        self.seats[at].ready = false;
+        self.seats[at].last_ms = now_ms;
+        // The end of the one in flight arms the next.
+        if self.seats[at].watch.busy {
+            return;
+        }
         let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
         if !self.probes() || interval_ms == 0 {
             return;
@@ -112,13 +129,27 @@ impl Board {
     }
 
     /// A seat's state changed otherwise than by its probe: its interval may be another.
+    ///
+    /// The next probe comes one interval after the last one. Where that is over already it comes an
+    /// interval from now, but no later than it would have come: a peer whose requests turn it to
+    /// and fro is probed all the same.
     pub(super) fn repace(&mut self, at: usize, before_ms: u64, now_ms: u64) {
         let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
-        if self.seats[at].watch.busy || interval_ms == before_ms {
+        let seat = &self.seats[at];
+        if seat.watch.busy || seat.ready || interval_ms == before_ms {
             return;
         }
-        self.seats[at].slot_ms = now_ms;
-        self.rearm(at, now_ms);
+        let (Some(due_ms), true) = (seat.due_ms, interval_ms > 0) else {
+            (self.seats[at].slot_ms, self.seats[at].last_ms) = (now_ms, now_ms);
+            return self.rearm(at, now_ms);
+        };
+        let slot_ms = seat.last_ms + interval_ms;
+        let over = slot_ms <= now_ms;
+        let slot_ms = if over { now_ms + interval_ms } else { slot_ms };
+        let new_ms = slotted(self.jittered(at, slot_ms, interval_ms), interval_ms, &self.spec.pace);
+        if !over || new_ms < due_ms {
+            self.arm(at, slot_ms, new_ms);
+        }
     }
 
     pub(super) fn set_timer(&mut self, at: usize) {
@@ -169,25 +200,42 @@ impl Board {
 
     /// Moves everything that is due into the queue.
     fn collect(&mut self, now_ms: u64) {
-        while let Some(Reverse((due_ms, id))) = self.due.peek().copied()
-            && due_ms <= now_ms
-        {
-            self.due.pop();
-            let Some(at) = self.holder(id) else { continue };
-            let seat = &mut self.seats[at];
-            if seat.due_ms == Some(due_ms) {
-                seat.due_ms = None;
-                self.ready.push_back(id);
+        while let Some(slot) = self.due.first_entry().filter(|slot| *slot.key() <= now_ms) {
+            let (at_ms, ids) = slot.remove_entry();
+            for id in ids {
+                let Some(at) = self.holder(id) else { continue };
+                let seat = &mut self.seats[at];
+                if seat.queued_ms != Some(at_ms) {
+                    continue;
+                }
+                seat.queued_ms = None;
+                match seat.due_ms {
+                    Some(due_ms) if due_ms > now_ms => self.queue(at, due_ms),
+                    Some(_) => {
+                        (seat.due_ms, seat.ready) = (None, true);
+                        self.ready.push_back(id);
+                    }
+                    None => {}
+                }
             }
         }
     }
 
     fn arm(&mut self, at: usize, slot_ms: u64, due_ms: u64) {
-        let id = self.id(at);
         let seat = &mut self.seats[at];
-        seat.slot_ms = slot_ms;
-        seat.due_ms = Some(due_ms);
-        self.due.push(Reverse((due_ms, id)));
+        (seat.slot_ms, seat.due_ms) = (slot_ms, Some(due_ms));
+        if seat.queued_ms.is_none_or(|queued_ms| queued_ms > due_ms) {
+            self.queue(at, due_ms);
+        }
+    }
+
+    fn queue(&mut self, at: usize, due_ms: u64) {
+        let id = self.id(at);
+        let old_ms = self.seats[at].queued_ms.replace(due_ms);
+        if let Some(slot) = old_ms.and_then(|old_ms| self.due.get_mut(&old_ms)) {
+            slot.retain(|other| *other != id);
+        }
+        self.due.entry(due_ms).or_default().push(id);
     }
 
     fn jittered(&self, at: usize, slot_ms: u64, interval_ms: u64) -> u64 {
@@ -195,7 +243,7 @@ impl Board {
         slot_ms + phase_ms(&(self.seats[at].stamp, slot_ms), span_ms)
     }
 
-    fn probes(&self) -> bool {
+    pub(super) fn probes(&self) -> bool {
         self.active && self.spec.probe != ProbeSpec::None
     }
 }

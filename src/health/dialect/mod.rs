@@ -43,7 +43,7 @@ impl Dialect {
 }
 
 /// The line of the error log an event is worth. Scripts write their own.
-pub(super) fn log_line(event: &Event) -> Option<(Level, String)> {
+pub fn log_line(event: &Event) -> Option<(Level, String)> {
     match event.spec.dialect {
         Dialect::OpenResty | Dialect::Resty => None,
         Dialect::Apisix | Dialect::Kong => lanes::log_line(event),
