@@ -127,7 +127,7 @@ impl Log {
             Target::Path(path) => {
                 line.push(b'\n');
                 let path = path.eval(r);
-                let path = r.http.prefix.join(path.to_path_lossy());
+                let path = r.http().prefix.join(path.to_path_lossy());
                 if let Ok(file) = LogFile::open(&path) {
                     let _ = file.write(&line);
                 }

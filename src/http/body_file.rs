@@ -26,7 +26,7 @@ impl TempFile {
         let location = r.location();
         let core = location.core();
         let folder = core.client_body_temp_path.clone();
-        let folder = folder.unwrap_or_else(|| r.http.prefix.join("client_body_temp"));
+        let folder = folder.unwrap_or_else(|| r.http().prefix.join("client_body_temp"));
         let keep = core.client_body_in_file_only() == InFile::On;
         loop {
             let serial = SERIAL.fetch_add(1, Ordering::Relaxed);

@@ -97,7 +97,7 @@ impl Filter for Charset {
         };
         match source {
             Some(source) if !source.eq_ignore_ascii_case(&wanted) => {
-                let maps = r.http.scope.part::<Maps>();
+                let maps = r.http().scope.part::<Maps>();
                 if packed {
                     // It cannot be converted, so nothing true can be said.
                     r.headers_out.borrow_mut().charset = None;

@@ -32,12 +32,17 @@ use crate::{
     },
 };
 
-use super::{deadline::Deadline, h2, limit_rate::Pace, location::Server, proxy_protocol::Told};
+use super::{
+    build::HttpConf, deadline::Deadline, h2, limit_rate::Pace, location::Server,
+    proxy_protocol::Told,
+};
 
 /// A client connection, shared by its requests.
 pub struct Conn {
     /// nginx's connection serial, the `*1` of log lines.
     pub number: u64,
+    /// The configuration that holds for all its requests.
+    pub http: Arc<HttpConf>,
     /// The client, or whom a trusted proxy speaks for.
     peer: RefCell<Addr>,
     /// Who is connected, when `peer` is somebody else.
@@ -97,17 +102,25 @@ pub struct WriteBuffer {
 }
 
 impl Conn {
-    pub fn new(number: u64, stream: Stream, peer: Addr, local: Addr) -> Rc<Self> {
+    pub fn new(
+        http: Arc<HttpConf>,
+        number: u64,
+        stream: Stream,
+        peer: Addr,
+        local: Addr,
+    ) -> Rc<Self> {
         let tls = stream.is_tls();
         let remote = Bytes::from(peer.ip_text());
-        Rc::new(Self::over(number, Wire::Socket(RefCell::new(stream)), tls, peer, local, remote))
+        let wire = Wire::Socket(RefCell::new(stream));
+        Rc::new(Self::over(http, number, wire, tls, peer, local, remote))
     }
 
     /// The connection as the request of one HTTP/2 stream sees it.
     pub fn of_stream(whole: &Self, stream: Rc<h2::stream::Stream>) -> Rc<Self> {
         let (peer, local) = (whole.peer().clone(), whole.local.clone());
         let remote = whole.remote_text.borrow().clone();
-        let own = Self::over(whole.number, Wire::Http2(stream), whole.tls, peer, local, remote);
+        let (http, wire) = (whole.http.clone(), Wire::Http2(stream));
+        let own = Self::over(http, whole.number, wire, whole.tls, peer, local, remote);
         own.requests.set(whole.requests.get());
         Rc::new(Self {
             opened: whole.opened,
@@ -119,6 +132,7 @@ impl Conn {
     }
 
     fn over(
+        http: Arc<HttpConf>,
         number: u64,
         wire: Wire,
         tls: bool,
@@ -127,6 +141,7 @@ impl Conn {
         remote_text: Bytes,
     ) -> Self {
         Self {
+            http,
             number,
             tls,
             peer: RefCell::new(peer),
@@ -285,17 +300,6 @@ impl Conn {
         if !self.failed() {
             self.write.borrow_mut().push_slice(bytes);
         }
-    }
-
-    /// Lets `f` append to the write buffer; it must not write to the connection otherwise.
-    pub fn append(&self, f: impl FnOnce(&mut BytesMut)) {
-        if self.failed() {
-            return;
-        }
-        let buffer = &mut *self.write.borrow_mut();
-        let before = buffer.tail.len();
-        f(&mut buffer.tail);
-        buffer.bytes += buffer.tail.len() - before;
     }
 
     pub fn unsent(&self) -> usize {

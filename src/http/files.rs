@@ -93,6 +93,6 @@ pub fn stat(path: &[u8]) -> io::Result<Metadata> {
 }
 
 fn joined(r: &Rc<Request>, path: &[u8]) -> Bytes {
-    let path = r.http.prefix.join(path.to_path_lossy());
+    let path = r.http().prefix.join(path.to_path_lossy());
     std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec().into()
 }

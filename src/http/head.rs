@@ -1,8 +1,8 @@
 //! The last step of output: status line, header lines and body framing, into the write buffer.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, io::Write, rc::Rc};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::base::{clock, date};
 
@@ -26,7 +26,8 @@ pub fn emit(r: &Rc<Request>) {
     }
     decide_framing(r);
     let out = r.headers_out.borrow();
-    r.conn.append(|text| {
+    SCRATCH.with_borrow_mut(|text| {
+        text.clear();
         text.reserve(HEAD_BYTES);
         status_line(&out, text);
         general_lines(r, &out, text);
@@ -36,7 +37,9 @@ pub fn emit(r: &Rc<Request>) {
                 line(text, &header.name, &header.value);
             }
         }
-        text.put_slice(b"\r\n");
+        text.extend_from_slice(b"\r\n");
+        r.conn.write_slice(text);
+        text.shrink_to(SCRATCH_BYTES_MAX);
     });
 }
 
@@ -98,11 +101,11 @@ fn end_of_chunks(main: &Rc<Request>) {
     if out.trailers.is_empty() {
         return main.conn.write_slice(b"0\r\n\r\n");
     }
-    let mut text = BytesMut::from(&b"0\r\n"[..]);
+    let mut text = b"0\r\n".to_vec();
     for header in &out.trailers {
         line(&mut text, &header.name, &header.value);
     }
-    text.put_slice(b"\r\n");
+    text.extend_from_slice(b"\r\n");
     main.conn.write_slice(&text);
 }
 
@@ -146,23 +149,23 @@ fn decide_framing(r: &Rc<Request>) {
     }
 }
 
-fn status_line(out: &HeadersOut, text: &mut BytesMut) {
-    text.put_slice(b"HTTP/1.1 ");
+fn status_line(out: &HeadersOut, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"HTTP/1.1 ");
     match (&out.status_line, status::line(out.status)) {
-        (Some(custom), _) => text.put_slice(custom),
-        (None, Some(known)) => text.put_slice(known.as_bytes()),
+        (Some(custom), _) => text.extend_from_slice(custom),
+        (None, Some(known)) => text.extend_from_slice(known.as_bytes()),
         (None, None) => {
             // nginx prints the bare number and a space for codes it has no text for.
-            text.put_slice(format!("{:03} ", out.status).as_bytes());
+            text.extend_from_slice(format!("{:03} ", out.status).as_bytes());
         }
     }
-    text.put_slice(b"\r\n");
+    text.extend_from_slice(b"\r\n");
 }
 
-fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
+fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut Vec<u8>) {
     if !out.hides_server && !out.list.contains(b"Server") {
         let server = r.with_location(|location| location.core().server_line());
-        text.put_slice(server.as_bytes());
+        text.extend_from_slice(server.as_bytes());
     }
     if !out.hides_date && !out.list.contains(b"Date") {
         date_line(text);
@@ -171,9 +174,8 @@ fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
         line(text, b"Content-Type", &kind);
     }
     if let Some(length) = out.content_length {
-        text.put_slice(b"Content-Length: ");
-        text.put_slice(length.to_string().as_bytes());
-        text.put_slice(b"\r\n");
+        // A Vec takes what is written to it.
+        let _ = write!(text, "Content-Length: {length}\r\n");
     }
     if let Some(seconds) = out.last_modified
         && !out.list.contains(b"Last-Modified")
@@ -189,25 +191,25 @@ fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
     }
 }
 
-fn connection_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut BytesMut) {
+fn connection_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut Vec<u8>) {
     if r.chunked.get() {
-        text.put_slice(b"Transfer-Encoding: chunked\r\n");
+        text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     if out.status == 101 {
-        text.put_slice(b"Connection: upgrade\r\n");
+        text.extend_from_slice(b"Connection: upgrade\r\n");
     } else if r.keepalive.get() {
-        text.put_slice(b"Connection: keep-alive\r\n");
+        text.extend_from_slice(b"Connection: keep-alive\r\n");
         let header_s = r.with_location(|location| location.core().keepalive_header_s());
         if header_s > 0 {
-            text.put_slice(format!("Keep-Alive: timeout={header_s}\r\n").as_bytes());
+            text.extend_from_slice(format!("Keep-Alive: timeout={header_s}\r\n").as_bytes());
         }
     } else {
-        text.put_slice(b"Connection: close\r\n");
+        text.extend_from_slice(b"Connection: close\r\n");
     }
 }
 
 /// `Date:` of this second, rendered once a second.
-fn date_line(text: &mut BytesMut) {
+fn date_line(text: &mut Vec<u8>) {
     thread_local! {
         static LINE: RefCell<(i64, Bytes)> = const { RefCell::new((0, Bytes::new())) };
     }
@@ -217,16 +219,15 @@ fn date_line(text: &mut BytesMut) {
             *line = format!("Date: {}\r\n", date::http_time(now)).into();
             *at = now;
         }
-        text.put_slice(line);
+        text.extend_from_slice(line);
     });
 }
 
-fn line(text: &mut BytesMut, name: &[u8], value: &[u8]) {
-    text.reserve(name.len() + value.len() + 4);
-    text.put_slice(name);
-    text.put_slice(b": ");
-    text.put_slice(value);
-    text.put_slice(b"\r\n");
+fn line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    text.extend_from_slice(name);
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
 }
 
 /// Lines this file writes itself.
@@ -237,5 +238,12 @@ fn is_framing(name: &[u8]) -> bool {
         || name.eq_ignore_ascii_case(b"transfer-encoding")
 }
 
+thread_local! {
+    /// Where a head is put together, before it goes to its connection as a whole.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Room for a usual head.
 const HEAD_BYTES: usize = 512;
+/// What a large head has needed is given back.
+const SCRATCH_BYTES_MAX: usize = 16 * 1024;

@@ -27,6 +27,12 @@ impl Method {
         Self { bit: Known::from_name(&name).bit(), name }
     }
 
+    /// A method that has a name of its own; nothing for all others.
+    pub fn known(method: Known) -> Option<Self> {
+        (method != Known::Unknown)
+            .then(|| Self { bit: method.bit(), name: Bytes::from_static(method.name().as_bytes()) })
+    }
+
     pub fn of_bit(bit: u32) -> Option<Self> {
         let known = Known::from_bit(bit)?;
         Some(Self { bit, name: Bytes::from_static(known.name().as_bytes()) })

@@ -92,7 +92,7 @@ fn copy(r: &Rc<Request>, uri: &Bytes, with_body: bool) {
             true => Body::shared(&r.body),
             false => Body::ready(Bytes::new()),
         },
-        vars: Rc::new(VarSlots::new(r.http.vars.slots())),
+        vars: Rc::new(VarSlots::new(r.http().vars.slots())),
         capture: Some(Rc::new(Capture::default())),
     };
     if let Some(sub) = subrequest::begin(r, spec) {

@@ -129,7 +129,7 @@ impl Request {
             self.set_status(self.err_status.get());
         }
         let filters = self.with_location(|location| location.filters);
-        for filter in self.http.filters.selected(filters) {
+        for filter in self.conn.http.filters.selected(filters) {
             if let Err(error) = filter.header(self) {
                 if let OutputError::Status(_) = error {
                     self.header_sent.set(false);
@@ -151,7 +151,7 @@ impl Request {
         }
         let mut chunks: Chunks = smallvec![chunk];
         let filters = self.with_location(|location| location.filters);
-        for filter in self.http.filters.selected(filters) {
+        for filter in self.conn.http.filters.selected(filters) {
             if let Err(error) = filter.body(self, &mut chunks) {
                 self.connection_error.set(true);
                 return Err(error);
@@ -342,6 +342,11 @@ impl Filters {
     }
 
     pub fn selected(&self, set: FilterSet) -> impl Iterator<Item = &'static dyn Filter> + '_ {
-        self.0.iter().enumerate().filter(move |(at, _)| set.0 >> at & 1 == 1).map(|(_, f)| *f)
+        let mut left = set.0;
+        std::iter::from_fn(move || {
+            let filter = self.0.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(*filter)
+        })
     }
 }

@@ -190,7 +190,7 @@ async fn access(r: &Rc<Request>) -> Flow {
     if r.is_subrequest() {
         return Flow::Next;
     }
-    let any = r.location().core().satisfy_any();
+    let any = r.with_location(|location| location.core().satisfy_any());
     let mut denied = None;
     let mut at = 0;
     while let Some((position, handler)) = r.next_handler(Phase::Access, at) {

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
 use bstr::BStr;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     base::{clock, log::Level},
@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     body::Expected,
-    build::{HttpConf, Listening},
+    build::Listening,
     conn::Conn,
     headers::Headers,
     headers_in::HeadersIn,
@@ -38,15 +38,10 @@ pub enum Head {
 }
 
 /// Reads the next head off the connection.
-pub async fn read(
-    conn: &Rc<Conn>,
-    http: &Arc<HttpConf>,
-    listening: &Listening,
-    first: bool,
-) -> Head {
-    let server = conn.tls_server.get().unwrap_or(&listening.servers.default).clone();
-    let parser = Parser::new(rules(&server));
-    let mut reading = Reading { conn, http, server, groups: Vec::new(), parser };
+pub async fn read(conn: &Rc<Conn>, listening: &Listening, first: bool) -> Head {
+    let server = conn.tls_server.get().unwrap_or(&listening.servers.default);
+    let parser = Parser::new(rules(server));
+    let mut reading = Reading { conn, server, groups: Vec::new(), parser };
     conn.deadline.set(reading.server.client_header_timeout_ms);
     loop {
         match conn.with_read(|buf| reading.parser.step(buf)) {
@@ -70,38 +65,34 @@ pub async fn read(
 
 struct Reading<'a> {
     conn: &'a Rc<Conn>,
-    http: &'a Arc<HttpConf>,
-    server: Arc<Server>,
+    server: &'a Arc<Server>,
     /// Groups of a regex server name.
     groups: Vec<Option<Bytes>>,
     parser: Parser,
 }
 
-impl Reading<'_> {
-    fn choose_server(&mut self, listening: &Listening) {
+impl<'a> Reading<'a> {
+    fn choose_server(&mut self, listening: &'a Listening) {
         let Some(host) = self.parser.host() else { return };
         let (server, groups) = route::find_server(&listening.servers, &host.name);
-        self.parser.set_rules(rules(&server));
+        self.parser.set_rules(rules(server));
         (self.server, self.groups) = (server, groups);
     }
 
     fn done(self) -> Head {
-        let Reading { conn, http, server, groups, mut parser } = self;
+        let Reading { conn, server, groups, mut parser } = self;
         let ignored = parser.take_ignored();
         let length = parser.head_len();
-        let raw = conn.with_read(|buf| buf.split_to(length).freeze());
+        let raw = conn.with_read(|buf| take(buf, length));
         let mut head = parser.finish(raw);
         let expects = head.header(Known::Expect);
         let expects = expects.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let method = Method::known(head.line.method)
+            .unwrap_or_else(|| Method::parse(head.raw.slice(head.line.method_name.range())));
+        let line_in_head = line(&head);
         let places = std::mem::take(&mut head.headers);
-        let r = Rc::new(Request::new(
-            conn.clone(),
-            http.clone(),
-            server,
-            line(&head),
-            Method::parse(head.raw.slice(head.line.method_name.range())),
-            HeadersIn::unread(head.raw.clone(), places),
-        ));
+        let headers = HeadersIn::unread(std::mem::take(&mut head.raw), places);
+        let r = Rc::new(Request::new(conn.clone(), server.clone(), line_in_head, method, headers));
         *r.host.borrow_mut() = head.host.take().map(|host| Vec::from(host.name).into());
         for text in ignored {
             r.log(Level::Info, format_args!("{text}"));
@@ -161,7 +152,6 @@ impl Reading<'_> {
         let method = Method::parse(raw.slice(known.method_name.range()));
         let r = Rc::new(Request::new(
             self.conn.clone(),
-            self.http.clone(),
             self.server.clone(),
             line,
             method,
@@ -180,6 +170,15 @@ impl Reading<'_> {
             let tail = format!(", client: {client}, server: {server}");
             chain.write(level, Some(self.conn.number), format_args!("{text}{tail}"));
         }
+    }
+}
+
+/// Takes a head off the front. Mostly it is all there is: then the buffer itself is given away, as
+/// sharing it would be dearer than a new one.
+fn take(buf: &mut BytesMut, length: usize) -> Bytes {
+    match length == buf.len() {
+        true => std::mem::take(buf).freeze(),
+        false => buf.split_to(length).freeze(),
     }
 }
 
@@ -218,18 +217,20 @@ fn line(head: &RequestHead) -> RequestLine {
 
 /// Normalises the target into path and arguments.
 fn target(r: &Rc<Request>, head: &RequestHead) -> Result<(), u16> {
-    let text = &r.line.target();
+    let (raw, from) = (&r.line.raw_head, r.line.target.start);
+    let text = &raw[r.line.target.clone()];
     if !head.line.complex && !head.line.empty_path {
         let (path, args) = uri::split(text);
-        *r.uri.borrow_mut() = text.slice(path);
+        *r.uri.borrow_mut() = raw.slice(from + path.start..from + path.end);
         if !args.is_empty() {
-            *r.args.borrow_mut() = text.slice(args);
+            *r.args.borrow_mut() = raw.slice(from + args.start..from + args.end);
         }
         return Ok(());
     }
-    match uri::normalize(text, head.line.empty_path, r.server().merge_slashes) {
+    let merges = r.with_server(|server| server.merge_slashes);
+    match uri::normalize(text, head.line.empty_path, merges) {
         Ok(parsed) => {
-            *r.args.borrow_mut() = text.slice(parsed.args);
+            *r.args.borrow_mut() = raw.slice(from + parsed.args.start..from + parsed.args.end);
             *r.uri.borrow_mut() = parsed.path.into();
             r.quoted_uri.set(parsed.quoted);
             r.valid_unparsed_uri.set(!head.line.empty_path);

@@ -74,11 +74,11 @@ type Context = (TypeId, Rc<dyn Any>);
 /// A request or subrequest.
 pub struct Request {
     pub conn: Rc<Conn>,
-    pub http: Arc<HttpConf>,
     parent: Option<Rc<Request>>,
     main: Option<Rc<Request>>,
     server: RefCell<Arc<Server>>,
-    location: RefCell<Arc<Location>>,
+    /// Nothing while it is the server's own: counting what is shared between threads is dear.
+    location: RefCell<Option<Arc<Location>>>,
     content_handler: RefCell<Option<&'static dyn Handler>>,
 
     pub line: RequestLine,
@@ -100,9 +100,9 @@ pub struct Request {
 
     pub vars: RefCell<Rc<VarSlots>>,
     /// Groups of the last regex match (`$1`), whole match first.
-    pub captures: RefCell<SmallVec<[Option<Bytes>; 4]>>,
+    pub captures: RefCell<Vec<Option<Bytes>>>,
     ext: RefCell<SmallVec<[Context; 4]>>,
-    kept: RefCell<SmallVec<[Context; 1]>>,
+    kept: RefCell<Vec<Context>>,
 
     pub started: clock::Wall,
     pub started_mono_ms: u64,
@@ -145,21 +145,21 @@ pub struct SubrequestSpec {
 }
 
 impl Request {
-    #[inline]
+    // A request is large: built where it is wanted, it is copied once less.
+    #[inline(always)]
     pub fn new(
         conn: Rc<Conn>,
-        http: Arc<HttpConf>,
         server: Arc<Server>,
         line: RequestLine,
         method: Method,
         headers: impl Into<HeadersIn>,
     ) -> Self {
-        let vars = Rc::new(VarSlots::new(http.vars.slots()));
+        let vars = Rc::new(VarSlots::new(conn.http.vars.slots()));
         Self {
             conn,
             parent: None,
             main: None,
-            location: RefCell::new(server.root.clone()),
+            location: RefCell::new(None),
             server: RefCell::new(server),
             content_handler: RefCell::new(None),
             line,
@@ -199,7 +199,6 @@ impl Request {
             filter_need_in_memory: Cell::new(false),
             upstream_trace: RefCell::default(),
             upstream: RefCell::default(),
-            http,
         }
     }
 
@@ -208,7 +207,6 @@ impl Request {
         let left = parent.subrequests_left.get().checked_sub(1).filter(|left| *left > 0)?;
         let mut sub = Self::new(
             parent.conn.clone(),
-            parent.http.clone(),
             parent.server(),
             parent.line.clone(),
             spec.method,
@@ -245,28 +243,44 @@ impl Request {
     }
 
     pub fn location(&self) -> Arc<Location> {
-        self.location.borrow().clone()
+        match &*self.location.borrow() {
+            Some(location) => location.clone(),
+            None => self.server.borrow().root.clone(),
+        }
     }
 
     /// Reads the location without counting a reference.
     pub fn with_location<T>(&self, read: impl FnOnce(&Location) -> T) -> T {
-        read(&self.location.borrow())
+        match &*self.location.borrow() {
+            Some(location) => read(location),
+            None => read(&self.server.borrow().root),
+        }
+    }
+
+    /// Reads the server without counting a reference.
+    pub fn with_server<T>(&self, read: impl FnOnce(&Server) -> T) -> T {
+        read(&self.server.borrow())
+    }
+
+    pub fn http(&self) -> &Arc<HttpConf> {
+        &self.conn.http
     }
 
     /// Whether no location was found, or none was looked for yet.
     pub fn is_in_server_root(&self) -> bool {
-        Arc::ptr_eq(&self.location.borrow(), &self.server.borrow().root)
+        let location = self.location.borrow();
+        location.as_ref().is_none_or(|found| Arc::ptr_eq(found, &self.server.borrow().root))
     }
 
     pub fn set_server(&self, server: Arc<Server>) {
-        *self.location.borrow_mut() = server.root.clone();
+        *self.location.borrow_mut() = None;
         *self.server.borrow_mut() = server;
     }
 
     /// Enters a location; its content handler becomes the request's.
     pub fn set_location(&self, location: Arc<Location>) {
         *self.content_handler.borrow_mut() = location.content_handler;
-        *self.location.borrow_mut() = location;
+        *self.location.borrow_mut() = Some(location);
     }
 
     /// Enters an `if` block: without a content handler of its own the one around it stays.
@@ -274,7 +288,7 @@ impl Request {
         if location.content_handler.is_some() {
             *self.content_handler.borrow_mut() = location.content_handler;
         }
-        *self.location.borrow_mut() = location;
+        *self.location.borrow_mut() = Some(location);
     }
 
     pub fn content_handler(&self) -> Option<&'static dyn Handler> {
@@ -282,8 +296,7 @@ impl Request {
     }
 
     pub fn next_handler(&self, phase: Phase, from: usize) -> Option<(usize, &'static dyn Handler)> {
-        let location = self.location.borrow();
-        self.http.handlers.next(phase, &location.chain, from)
+        self.with_location(|location| self.conn.http.handlers.next(phase, &location.chain, from))
     }
 
     /// The feature context of type `T`, made when first asked for.

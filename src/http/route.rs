@@ -25,12 +25,17 @@ use super::{
 
 /// The find-config phase.
 pub fn find_location(r: &Rc<Request>) -> Flow {
-    let server = r.server();
-    let uri = r.uri.borrow().clone();
-    let found = match search(r, &server.root.children, &uri) {
-        Some(Found::Location(location)) => location,
-        Some(Found::Slash(location)) => return add_slash(r, &location),
-        None => server.root.clone(),
+    let found = r.with_server(|server| {
+        let found = search(r, &server.root.children, &r.uri.borrow());
+        let found = found.unwrap_or(Found::Location(&server.root));
+        match found {
+            Found::Location(location) => Ok(location.clone()),
+            Found::Slash(location) => Err(location.clone()),
+        }
+    });
+    let found = match found {
+        Ok(location) => location,
+        Err(location) => return add_slash(r, &location),
     };
     if found.core().internal && !r.internal.get() {
         r.set_location(found);
@@ -41,35 +46,35 @@ pub fn find_location(r: &Rc<Request>) -> Flow {
 }
 
 /// Picks the server whose name fits the host; the default one otherwise.
-pub fn find_server(servers: &AddressServers, host: &[u8]) -> (Arc<Server>, Vec<Option<Bytes>>) {
+pub fn find_server<'a>(servers: &'a AddressServers, host: &[u8]) -> (&'a Arc<Server>, Groups) {
     if servers.is_single() {
-        return (servers.default.clone(), Vec::new());
+        return (&servers.default, Vec::new());
     }
     if let Some(server) = servers.exact.get(bstr::BStr::new(host)) {
-        return (server.clone(), Vec::new());
+        return (server, Vec::new());
     }
     let suffix = servers
         .suffixes
         .iter()
         .find(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix));
     if let Some((_, server)) = suffix {
-        return (server.clone(), Vec::new());
+        return (server, Vec::new());
     }
     let prefix = servers
         .prefixes
         .iter()
         .find(|(prefix, _)| host.len() > prefix.len() && host.starts_with(prefix));
     if let Some((_, server)) = prefix {
-        return (server.clone(), Vec::new());
+        return (server, Vec::new());
     }
     for (at, server) in &servers.regexes {
         if let Some(ServerName::Regex(regex, _)) = server.names.get(*at)
             && let Some(groups) = groups(regex, &Bytes::copy_from_slice(host))
         {
-            return (server.clone(), groups);
+            return (server, groups);
         }
     }
-    (servers.default.clone(), Vec::new())
+    (&servers.default, Vec::new())
 }
 
 /// The whole match and its groups, or `None`.
@@ -93,24 +98,24 @@ pub fn mapped_path(r: &Rc<Request>) -> String {
     String::from_utf8_lossy(&path).into_owned()
 }
 
-enum Found {
-    Location(Arc<Location>),
+enum Found<'a> {
+    Location(&'a Arc<Location>),
     /// `/dir` asked for, a proxied `/dir/` exists.
-    Slash(Arc<Location>),
+    Slash(&'a Arc<Location>),
 }
 
-fn search(r: &Rc<Request>, tree: &LocationTree, uri: &Bytes) -> Option<Found> {
+fn search<'a>(r: &Rc<Request>, tree: &'a LocationTree, uri: &Bytes) -> Option<Found<'a>> {
     if tree.is_empty() {
         return None;
     }
     if let Some(exact) = tree.exact.get(bstr::BStr::new(uri)) {
-        return Some(Found::Location(exact.clone()));
+        return Some(Found::Location(exact));
     }
     if let Some(slash) = auto_redirect(tree, uri) {
         return Some(Found::Slash(slash));
     }
-    let mut best = tree.longest_prefix(uri).cloned();
-    if let Some(prefix) = &best {
+    let mut best = tree.longest_prefix(uri);
+    if let Some(prefix) = best {
         if let Some(inner) = search(r, &prefix.children, uri) {
             return Some(inner);
         }
@@ -126,7 +131,7 @@ fn search(r: &Rc<Request>, tree: &LocationTree, uri: &Bytes) -> Option<Found> {
             if let Some(inner) = search(r, &location.children, uri) {
                 return Some(inner);
             }
-            best = Some(location.clone());
+            best = Some(location);
             break;
         }
     }
@@ -142,7 +147,7 @@ pub fn set_named_groups(r: &Rc<Request>, regex: &Regex, groups: &[Option<Bytes>]
 }
 
 /// A location `/dir/` that is passed to an upstream answers `/dir` with a redirect.
-fn auto_redirect(tree: &LocationTree, uri: &[u8]) -> Option<Arc<Location>> {
+fn auto_redirect<'a>(tree: &'a LocationTree, uri: &[u8]) -> Option<&'a Arc<Location>> {
     let with_slash = |location: &&Arc<Location>| {
         location.name.len() == uri.len() + 1
             && location.name.ends_with(b"/")
@@ -150,7 +155,7 @@ fn auto_redirect(tree: &LocationTree, uri: &[u8]) -> Option<Arc<Location>> {
             && location.content_handler.is_some_and(|handler| handler.adds_slash())
     };
     let exact = || tree.exact.values().find(with_slash);
-    tree.prefixes.iter().find(with_slash).or_else(exact).cloned()
+    tree.prefixes.iter().find(with_slash).or_else(exact)
 }
 
 fn add_slash(r: &Rc<Request>, location: &Arc<Location>) -> Flow {
@@ -167,10 +172,9 @@ fn add_slash(r: &Rc<Request>, location: &Arc<Location>) -> Flow {
 
 /// Methods that `limit_except` does not name are governed by its block.
 fn limit_except(r: &Rc<Request>, location: Arc<Location>) -> Arc<Location> {
-    let method = r.method.borrow();
     match &location.limit_except {
-        Some((allowed, other)) if !method.is(*allowed) => other.clone(),
-        _ => location.clone(),
+        Some((allowed, other)) if !r.method.borrow().is(*allowed) => other.clone(),
+        _ => location,
     }
 }
 

@@ -162,11 +162,11 @@ impl Server {
         }
         let conn = if listening.ssl {
             match super::tls::accept(stream, listening, number, &peer, &local).await {
-                Some(accepted) => accepted.into_conn(number, peer, local),
+                Some(accepted) => accepted.into_conn(self.http.clone(), number, peer, local),
                 None => return,
             }
         } else {
-            Conn::new(number, stream, peer, local)
+            Conn::new(self.http.clone(), number, stream, peer, local)
         };
         if let Some(told) = told {
             // Set once, before anybody reads it.
@@ -176,7 +176,7 @@ impl Server {
         let mut stop = StopWatch { notified: Box::pin(self.stop.notified()), listens: false };
         if listening.may_speak_h2() && self.preface(&conn, listening, &mut stop).await {
             let stop = stop.notified.as_mut();
-            return h2::session::serve(self, &self.http, listening, conn, stop).await;
+            return h2::session::serve(self, listening, conn, stop).await;
         }
         loop {
             self.counts.waits();
@@ -296,7 +296,7 @@ impl Server {
         conn.requests.set(conn.requests.get() + 1);
         conn.action.set("");
         self.counts.reads();
-        let head = read_head::read(conn, &self.http, listening, first).await;
+        let head = read_head::read(conn, listening, first).await;
         self.counts.has_read();
         let (r, early) = match head {
             Head::Request(r) => {

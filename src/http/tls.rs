@@ -18,7 +18,7 @@ use crate::net::addr::Addr;
 use crate::net::stream::{Socket, Stream};
 use crate::net::tls::{self, ClientAuth, Hello, Refusal, ServerTls, Session, TlsError};
 
-use super::build::Listening;
+use super::build::{HttpConf, Listening};
 use super::conn::Conn;
 use super::location::Server;
 use super::phase::Flow;
@@ -40,8 +40,8 @@ impl Accepted {
         Self { stream, server: None, tls: None, keepsake: None }
     }
 
-    pub fn into_conn(self, number: u64, peer: Addr, local: Addr) -> Rc<Conn> {
-        let conn = Conn::new(number, self.stream, peer, local);
+    pub fn into_conn(self, http: Arc<HttpConf>, number: u64, peer: Addr, local: Addr) -> Rc<Conn> {
+        let conn = Conn::new(http, number, self.stream, peer, local);
         // Nobody else has the connection yet, so the cells are empty.
         if let Some(server) = self.server {
             let _ = conn.tls_server.set(server);
@@ -141,7 +141,8 @@ async fn shake(
     let choose = async |hello: Hello| {
         let wants_h2 = hello.alpn.iter().any(|name| name == b"h2");
         let name = hello.server_name.clone();
-        let by_name = |name: &str| route::find_server(&listening.servers, name.as_bytes()).0;
+        let by_name =
+            |name: &str| route::find_server(&listening.servers, name.as_bytes()).0.clone();
         let found = name.as_deref().map(by_name);
         let found = found.unwrap_or_else(|| listening.servers.default.clone());
         server = Some(found.clone());

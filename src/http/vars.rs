@@ -200,7 +200,7 @@ impl VarSlots {
 impl Request {
     /// Reads a variable the configuration mentioned.
     pub fn var(self: &Rc<Self>, at: VarRef) -> Option<Bytes> {
-        let table = &self.http.vars;
+        let table = &self.conn.http.vars;
         let slot = table.slots.get(at.0 as usize)?;
         let vars = self.vars.borrow().clone();
         let changing = match slot.source {
@@ -237,7 +237,7 @@ impl Request {
         } else {
             name
         };
-        let table = &self.http.vars;
+        let table = &self.conn.http.vars;
         if let Some(slot) = table.by_name.get(bstr::BStr::new(name)) {
             let at = VarRef(*slot);
             if let Source::User = table.slots[*slot as usize].source {
@@ -257,7 +257,7 @@ impl Request {
     /// Writes a variable the configuration mentioned.
     pub fn set_var(self: &Rc<Self>, at: VarRef, value: Option<Bytes>) {
         if let Some(Slot { source: Source::Row(VarRow { write: Some(write), .. }), .. }) =
-            self.http.vars.slots.get(at.0 as usize)
+            self.conn.http.vars.slots.get(at.0 as usize)
         {
             write(self, value.unwrap_or_default());
             return;
@@ -273,7 +273,7 @@ impl Request {
         value: Option<Bytes>,
     ) -> Result<(), VarWriteError> {
         let lower = name.to_ascii_lowercase();
-        let table = &self.http.vars;
+        let table = &self.conn.http.vars;
         let row = table.row(&lower);
         if let Some(slot) = table.by_name.get(bstr::BStr::new(&lower)) {
             match table.slots[*slot as usize].source {

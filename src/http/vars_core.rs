@@ -74,7 +74,7 @@ pub const VARS: &[VarRow] = &[
         let location = r.location();
         match &location.core().root {
             Some(root) => Some(root.path.eval(r)),
-            None => Some(path_bytes(&r.http.prefix.join("html"))),
+            None => Some(path_bytes(&r.http().prefix.join("html"))),
         }
     }),
     var_live("realpath_root", |r, _| {

@@ -5,7 +5,7 @@
 //!   native fn ─▶ ctx::current()
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::board::Board;
 use super::handshake::Shaking;
 use super::phase::Phase;
 use super::raw::Func;
+use super::request::LuaRequest;
 use super::vm::Vm;
 use crate::base::log::{self, Level};
 use crate::http::Request;
@@ -31,7 +32,9 @@ pub struct Ctx {
     /// The TLS handshake a script is run for.
     pub shaking: Option<Rc<Shaking>>,
     /// `ngx.ctx` of a context without a request.
-    pub table: Rc<RefCell<Option<Rc<Func>>>>,
+    pub table: OnceCell<Rc<RefCell<Option<Rc<Func>>>>>,
+    /// What Lua keeps with the request, once it was asked for: an entry ends before it changes.
+    lua: OnceCell<Rc<LuaRequest>>,
     pub(super) board: RefCell<Board>,
     ask: RefCell<Option<Ask>>,
 }
@@ -48,7 +51,8 @@ impl Ctx {
 
     /// A context of the scripts of a TLS handshake; they share one `ngx.ctx`.
     pub fn of_handshake(vm: &Rc<Vm>, phase: Phase, shaking: Rc<Shaking>) -> Rc<Self> {
-        let (table, home) = (Rc::clone(&shaking.table), Some(shaking.home()));
+        let table = OnceCell::from(Rc::clone(&shaking.table));
+        let home = Some(shaking.home());
         Rc::new(Self { table, home, shaking: Some(shaking), ..Self::bare(vm, phase, None) })
     }
 
@@ -60,7 +64,8 @@ impl Ctx {
             home: None,
             shaking: None,
             pending_subrequests: Cell::new(0),
-            table: Rc::default(),
+            table: OnceCell::new(),
+            lua: OnceCell::new(),
             board: RefCell::default(),
             ask: RefCell::new(None),
         }
@@ -72,6 +77,11 @@ impl Ctx {
             Some(request) => Some(request.location()),
             None => self.home.clone(),
         }
+    }
+
+    /// What Lua keeps with `r`, the request of this context.
+    pub fn kept(&self, r: &Rc<Request>) -> &Rc<LuaRequest> {
+        self.lua.get_or_init(|| r.ext::<LuaRequest>())
     }
 
     pub fn set_ask(&self, ask: Ask) {

@@ -105,11 +105,11 @@ fn set_media_type(r: &Rc<Request>, lua: &LuaRequest) {
     if lua.mime_set.get() || r.headers_out.borrow().content_type.is_some() {
         return;
     }
-    let location = r.location();
-    if location.scope.part::<LuaLoc>().use_default_type() {
-        let kind = location.core().media_type(&r.uri.borrow());
-        if !kind.is_empty() {
-            r.headers_out.borrow_mut().content_type = Some(kind);
-        }
+    let kind = r.with_location(|location| {
+        let wanted = location.scope.part::<LuaLoc>().use_default_type();
+        wanted.then(|| location.core().media_type(&r.uri.borrow()))
+    });
+    if let Some(kind) = kind.filter(|kind| !kind.is_empty()) {
+        r.headers_out.borrow_mut().content_type = Some(kind);
     }
 }

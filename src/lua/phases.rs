@@ -99,33 +99,34 @@ impl Handler for ByLua {
         if self.phase == Phase::Rewrite && r.uri_changed.get() {
             return Step::Ready(Flow::Decline);
         }
-        let location = r.location();
-        let conf = location.scope.part::<LuaLoc>();
-        let Some(script) = (self.script)(conf).clone() else {
-            return Step::Ready(Flow::Decline);
-        };
-        if conf.need_request_body() && !r.body.is_read() {
+        let needs_body = r.with_location(|l| l.scope.part::<LuaLoc>().need_request_body());
+        if needs_body && !r.body.is_read() {
             return Step::wait(async move {
                 match r.read_body().await {
-                    Ok(()) => self.enter(r, &script).answer().await,
+                    Ok(()) => self.enter(r).answer().await,
                     Err(e) => Flow::Status(e.0),
                 }
             });
         }
-        self.enter(r, &script)
+        self.enter(r)
     }
 }
 
 impl ByLua {
-    fn enter<'a>(&'a self, r: &'a Rc<Request>, script: &Script) -> Step<'a> {
+    fn enter<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
         let lua = r.ext::<LuaRequest>();
         if self.phase == Phase::Content {
             lua.entered_content.set(true);
         }
         let Some(vm) = worker::vm_for(r) else { return Step::Ready(Flow::Status(500)) };
-        let func = match script.load(&vm, Some(r)) {
-            Ok(func) => func,
-            Err(e) => {
+        let loaded = r.with_location(|location| {
+            let script = (self.script)(location.scope.part::<LuaLoc>()).as_ref()?;
+            Some(script.load(&vm, Some(r)))
+        });
+        let func = match loaded {
+            None => return Step::Ready(Flow::Decline),
+            Some(Ok(func)) => func,
+            Some(Err(e)) => {
                 r.log(Level::Error, format_args!("{e}"));
                 let is_missing = matches!(e, LoadError::Missing { .. });
                 return Step::Ready(Flow::Status(if is_missing { 404 } else { 500 }));

@@ -10,9 +10,9 @@
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use super::chunk::Key;
@@ -26,8 +26,8 @@ pub struct Vm {
     // Before `host`: everything that points into the state goes first.
     pool: RefCell<Vec<Co>>,
     body: Func,
-    pub(super) chunks: RefCell<HashMap<Key, Rc<Func>>>,
-    parts: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    pub(super) chunks: RefCell<FxHashMap<Key, Rc<Func>>>,
+    parts: RefCell<FxHashMap<TypeId, Rc<dyn Any>>>,
     pub(super) words: Box<Words>,
     pub worker: Rc<Worker>,
     pub host: Rc<Host>,
@@ -41,7 +41,7 @@ pub struct Worker {
     pub id: Option<usize>,
     exiting: Cell<bool>,
     exit: Notify,
-    parts: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    parts: RefCell<FxHashMap<TypeId, Rc<dyn Any>>>,
 }
 
 /// The main-level configuration of Lua.
@@ -171,7 +171,7 @@ impl Default for Settings {
     }
 }
 
-fn part_of<T: Any + Default>(parts: &RefCell<HashMap<TypeId, Rc<dyn Any>>>) -> Rc<T> {
+fn part_of<T: Any + Default>(parts: &RefCell<FxHashMap<TypeId, Rc<dyn Any>>>) -> Rc<T> {
     let id = TypeId::of::<T>();
     let known = parts.borrow().get(&id).cloned();
     let part = known.unwrap_or_else(|| {

@@ -128,10 +128,10 @@ pub fn http() -> Option<Arc<HttpConf>> {
 
 /// The VM that runs the code of a request: the thread's, or its own when the code cache is off.
 pub fn vm_for(r: &Rc<Request>) -> Option<Rc<Vm>> {
-    let worker = WORKER.with_borrow(Clone::clone)?;
     if r.with_location(|l| l.scope.part::<LuaLoc>().code_cache()) {
-        return Some(worker.vm);
+        return vm();
     }
+    let worker = WORKER.with_borrow(Clone::clone)?;
     let kept = r.ext::<LuaRequest>();
     if let Some(vm) = &*kept.vm.borrow() {
         return Some(Rc::clone(vm));

@@ -86,7 +86,7 @@ fn start(
         args: query.unwrap_or_default(),
         headers: r.headers_in.borrow().clone(),
         body: Body::shared(&r.body),
-        vars: Rc::new(VarSlots::new(r.http.vars.slots())),
+        vars: Rc::new(VarSlots::new(r.http().vars.slots())),
         capture: None,
     };
     shape(&mut spec);
@@ -97,7 +97,7 @@ fn start(
 }
 
 fn read_file(r: &Rc<Request>, name: &[u8]) -> Result<Bytes, Flow> {
-    let path = r.http.prefix.join(name.to_path().map_err(|_| Flow::Close)?);
+    let path = r.http().prefix.join(name.to_path().map_err(|_| Flow::Close)?);
     std::fs::read(&path).map(Bytes::from).map_err(|error| {
         let errno = crate::base::errno::Errno(&error);
         r.log(Level::Error, format_args!("open() \"{}\" failed {errno}", path.display()));

@@ -13,7 +13,7 @@ use crate::{
     base::log::Level,
     http::{
         body::Expected,
-        build::{HttpConf, Listening},
+        build::Listening,
         conn::Conn,
         headers::Headers,
         location::Server,
@@ -165,7 +165,8 @@ impl<'a> Draft<'a> {
         let Some(host) = Host::parse(host) else {
             return bad("client sent invalid host header");
         };
-        (self.server, self.groups) = route::find_server(&self.listening.servers, &host.name);
+        let (server, groups) = route::find_server(&self.listening.servers, &host.name);
+        (self.server, self.groups) = (server.clone(), groups);
         self.host = Some(host);
         Ok(())
     }
@@ -240,7 +241,6 @@ impl<'a> Draft<'a> {
     pub fn finish(
         mut self,
         conn: &Rc<Conn>,
-        http: &Arc<HttpConf>,
         block: Bytes,
         in_closed: bool,
     ) -> (Rc<Request>, Option<Flow>) {
@@ -253,9 +253,8 @@ impl<'a> Draft<'a> {
         let method = self.method.clone().unwrap_or_default();
         let path = self.path.clone().unwrap_or_default();
         let line = request_line(&method, &path, block);
-        let (conn, http) = (conn.clone(), http.clone());
         let method = Method::parse(method);
-        let r = Rc::new(Request::new(conn, http, self.server, line, method, self.headers));
+        let r = Rc::new(Request::new(conn.clone(), self.server, line, method, self.headers));
         *r.host.borrow_mut() = self.host.map(|host| Bytes::copy_from_slice(&host.name));
         r.keepalive.set(true);
         self.ignored.iter().for_each(|text| r.log(Level::Info, format_args!("{text}")));

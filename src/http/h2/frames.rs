@@ -210,7 +210,7 @@ impl Session<'_> {
                 let conn = &self.link.conn;
                 conn.requests.set(conn.requests.get() + 1);
                 let own = Conn::of_stream(conn, stream.clone());
-                let (r, refused) = draft.finish(&own, self.http, text, block.in_closed);
+                let (r, refused) = draft.finish(&own, text, block.in_closed);
                 self.begin(stream, r, refused);
             }
         }

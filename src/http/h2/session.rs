@@ -14,11 +14,7 @@ use tokio::sync::futures::Notified;
 use crate::{
     base::{clock, log::Level},
     http::{
-        build::{HttpConf, Listening},
-        conn::Conn,
-        location::Server as Virtual,
-        phase::Flow,
-        request::Request,
+        build::Listening, conn::Conn, location::Server as Virtual, phase::Flow, request::Request,
         server::Server,
     },
     net::http2::{
@@ -33,7 +29,6 @@ use super::{conf::Http2, link::Link, stream::Stream};
 /// The serving side of a connection.
 pub struct Session<'a> {
     pub(super) server: &'a Rc<Server>,
-    pub(super) http: &'a Arc<HttpConf>,
     pub(super) listening: &'a Listening,
     pub(super) host: Arc<Virtual>,
     pub(super) link: Rc<Link>,
@@ -88,7 +83,6 @@ pub(super) type Outcome = Result<(), Fatal>;
 /// Serves a connection whose preface has been read.
 pub async fn serve(
     server: &Rc<Server>,
-    http: &Arc<HttpConf>,
     listening: &Listening,
     conn: Rc<Conn>,
     mut stop: Pin<&mut Notified<'_>>,
@@ -96,7 +90,6 @@ pub async fn serve(
     let host = conn.tls_server.get().unwrap_or(&listening.servers.default).clone();
     let mut session = Session {
         server,
-        http,
         listening,
         host,
         link: Link::new(conn.clone()),

@@ -59,7 +59,7 @@ fn add(c: &Call<'_>) -> Result<c_int, Raise> {
     let vars = match () {
         () if c.truthy(6) => r.vars.borrow().clone(),
         () if c.truthy(7) => Rc::new(r.vars.borrow().duplicate()),
-        () => Rc::new(VarSlots::new(r.http.vars.slots())),
+        () => Rc::new(VarSlots::new(r.http().vars.slots())),
     };
     // Methods that come with a body have one of no bytes; the others have none, nor a length.
     let bodied = method.is(Method::POST | Method::PUT);

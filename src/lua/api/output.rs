@@ -21,8 +21,8 @@ pub const TOPIC: Topic = Topic::of(&[
 
 fn say(c: &Call<'_>, newline: bool) -> Result<c_int, Raise> {
     let r = c.request()?;
-    let lua = r.ext::<LuaRequest>();
-    if let Some(refusal) = refusal(c, &lua)? {
+    let lua = c.ctx()?.kept(r);
+    if let Some(refusal) = refusal(c, lua)? {
         return Ok(refusal);
     }
     let mut text = Vec::with_capacity(length_hint(c) + usize::from(newline));
@@ -33,10 +33,10 @@ fn say(c: &Call<'_>, newline: bool) -> Result<c_int, Raise> {
         text.push(b'\n');
     }
     let done = if text.is_empty() {
-        output::send_head(r, &lua)
+        output::send_head(r, lua)
     } else {
         lua.seen_body_data.set(true);
-        output::send(r, &lua, Some(Bytes::from(text)))
+        output::send(r, lua, Some(Bytes::from(text)))
     };
     sent(c, done)
 }

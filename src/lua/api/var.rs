@@ -1,6 +1,7 @@
 //! `ngx.var`, `ndk.set_var`, and the values behind `ngx.status` and its kin.
 
 use std::ffi::c_int;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -71,7 +72,7 @@ fn context(c: &Call<'_>) -> Result<c_int, Raise> {
     let ctx = c.ctx()?;
     let table = match &ctx.request {
         Some(r) => r.ext::<LuaRequest>().table.borrow().clone(),
-        None => ctx.table.borrow().clone(),
+        None => ctx.table.get_or_init(Rc::default).borrow().clone(),
     };
     match table {
         Some(table) => Ok(c.push_kept(&table)),
@@ -95,7 +96,7 @@ fn set_context(c: &Call<'_>) -> Result<c_int, Raise> {
     let table = Some(std::rc::Rc::new(c.keep(&ctx.vm.host, 1)));
     match &ctx.request {
         Some(r) => *r.ext::<LuaRequest>().table.borrow_mut() = table,
-        None => *ctx.table.borrow_mut() = table,
+        None => *ctx.table.get_or_init(Rc::default).borrow_mut() = table,
     }
     Ok(0)
 }

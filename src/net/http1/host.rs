@@ -17,32 +17,42 @@ pub struct Host {
 impl Host {
     /// Checks and normalises; an invalid host gives nothing.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let name_len = match text.first() {
-            Some(b'[') => 1 + text.iter().position(|&c| c == b']')?,
-            _ => text.iter().position(|&c| c == b':').unwrap_or(text.len()),
+        let (name, rest) = match text.strip_prefix(b"[") {
+            None => text.split_at(name_len(text, b'%')?),
+            Some(inside) => {
+                let len = name_len(inside, b':')?;
+                if inside.get(len) != Some(&b']') {
+                    return None;
+                }
+                text.split_at(len + 2)
+            }
         };
-        let (name, port) = text.split_at(name_len);
-        let port = match port.split_first() {
+        let port = match rest.split_first() {
             None => 0,
             Some((b':', digits)) => parse_port(digits)?,
             Some(_) => return None,
         };
-        let inside = name.strip_prefix(b"[").map_or(name, |n| &n[..n.len() - 1]);
-        let extra = if inside.len() < name.len() { b':' } else { b'%' };
-        let mut before = 0;
-        for &byte in inside {
-            let allowed = NAME_BYTES[usize::from(byte)] || byte == extra;
-            if !allowed || byte == b'.' && before == b'.' {
-                return None;
-            }
-            before = byte;
-        }
         let name = name.strip_suffix(b".").unwrap_or(name);
         if name.is_empty() {
             return None;
         }
         Some(Self { name: name.to_ascii_lowercase().into(), port })
     }
+}
+
+/// How many bytes belong to a name, in which `extra` is allowed too; two dots in a row are wrong.
+fn name_len(text: &[u8], extra: u8) -> Option<usize> {
+    let mut before = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        if !NAME_BYTES[usize::from(byte)] && byte != extra {
+            return Some(at);
+        }
+        if byte == b'.' && before == b'.' {
+            return None;
+        }
+        before = byte;
+    }
+    Some(text.len())
 }
 
 /// Digits up to 65535; none at all is port 0.

@@ -34,7 +34,8 @@ impl Method {
 
     /// The name; of an unknown method only the request line knows it.
     pub fn name(self) -> &'static str {
-        TABLE.iter().find(|&&(_, m)| m == self).map_or("", |&(name, _)| name)
+        // The table has all but the first, in their order.
+        (self as usize).checked_sub(1).map_or("", |at| TABLE[at].0)
     }
 
     /// The number behind `ngx.HTTP_GET` and its kind.

@@ -42,7 +42,7 @@ impl Filling {
         let name = format!("{serial:010}.{}", std::process::id());
         let path = match caching.zone.spec.use_temp_path {
             // A folder for all that is unfinished, on the same file system as the cache.
-            true => r.http.prefix.join("proxy_temp").join(&name),
+            true => r.http().prefix.join("proxy_temp").join(&name),
             false => target.with_extension(&name),
         };
         if let Some(folder) = path.parent() {

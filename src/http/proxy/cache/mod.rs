@@ -93,7 +93,7 @@ pub async fn open(r: &Rc<Request>, conf: &Proxy, target: &Target) -> Opened {
     if name.is_empty() || &name[..] == b"off" || !r.method.borrow().is(methods) {
         return Opened::Off;
     }
-    let Some(zone) = conf::zone(&r.http.scope, &name) else {
+    let Some(zone) = conf::zone(&r.http().scope, &name) else {
         let name = bstr::BStr::new(&name);
         r.log(Level::Error, format_args!("cache \"{name}\" not found"));
         return Opened::Status(500);

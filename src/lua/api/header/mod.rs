@@ -1,11 +1,14 @@
 //! `ngx.header`, `ngx.resp`: response headers as scripts see and set them.
 
+mod names;
+
 use std::ffi::c_int;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
+use self::names::Name;
 use super::Topic;
 use super::encode::push_pairs;
 use crate::base::date;
@@ -13,12 +16,10 @@ use crate::base::escape::{self, Pair, Set};
 use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
-use crate::lua::conf::LuaLoc;
-use crate::lua::ctx;
+use crate::lua::ctx::{self, Ctx};
 use crate::lua::phase::{Phase, REQUEST};
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, guard};
 use crate::lua::raw::{Call, Kind, Op, Raise};
-use crate::lua::request::LuaRequest;
 
 pub const TOPIC: Topic = Topic {
     ops: &[
@@ -37,7 +38,7 @@ pub const TOPIC: Topic = Topic {
 
 fn get(c: &Call<'_>) -> Result<c_int, Raise> {
     let r = c.request()?;
-    let name = header_name(r, c.bytes(1)?);
+    let name = Name::of(r, c.bytes(1)?).wire;
     let out = r.headers_out.borrow();
     if name.eq_ignore_ascii_case(b"content-type") {
         return c.ret(out.content_type_line());
@@ -74,7 +75,7 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
         );
         return Ok(0);
     }
-    let name = header_name(r, c.bytes(1)?);
+    let name = Name::of(r, c.bytes(1)?).wire;
     let mut values = SmallVec::<[Bytes; 1]>::new();
     let mut bad = None;
     match c.kind(2) {
@@ -101,7 +102,7 @@ fn set(c: &Call<'_>, replaces: bool) -> Result<c_int, Raise> {
             return Err(Raise::text("failed to set header content-length (error: -1)"));
         }
     }
-    store(r, name, values, replaces);
+    store(c.ctx()?, r, name, values, replaces);
     Ok(0)
 }
 
@@ -111,18 +112,25 @@ extern "C" fn set_text(name: In<u8>, name_len: usize, value: In<u8>, value_len: 
         let Some(ctx) = ctx::current() else { return false };
         let Some(r) = &ctx.request else { return false };
         let name = name.slice(name_len);
-        let allowed = REQUEST & ctx.phase.bit() != 0 && !r.header_sent.get();
-        if !allowed || name.eq_ignore_ascii_case(b"content-length") {
+        if REQUEST & ctx.phase.bit() == 0 || r.header_sent.get() {
             return false;
         }
+        let Name { wire, is_plain } = Name::of(r, name);
         let value = escape_with(value.slice(value_len), ESCAPE_VALUE);
-        store(r, header_name(r, name), smallvec![value], true);
+        if is_plain {
+            ctx.kept(r).headers_set.set(true);
+            r.headers_out.borrow_mut().list.set(wire, value);
+        } else if wire.eq_ignore_ascii_case(b"content-length") {
+            return false;
+        } else {
+            store(&ctx, r, wire, smallvec![value], true);
+        }
         true
     })
 }
 
-fn store(r: &Rc<Request>, name: Bytes, values: Values, replaces: bool) {
-    let lua = r.ext::<LuaRequest>();
+fn store(ctx: &Ctx, r: &Rc<Request>, name: Bytes, values: Values, replaces: bool) {
+    let lua = ctx.kept(r);
     lua.headers_set.set(true);
     if name.eq_ignore_ascii_case(b"content-type") {
         lua.mime_set.set(true);
@@ -188,17 +196,6 @@ fn lower_case<'a>(name: &[u8], space: &'a mut [u8; 16]) -> &'a [u8] {
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     lower
-}
-
-/// Letters of a script's header name as they go on the wire.
-fn header_name(r: &Rc<Request>, name: &[u8]) -> Bytes {
-    let dashes = memchr::memchr(b'_', name).is_some()
-        && r.with_location(|l| l.scope.part::<LuaLoc>().transform_underscores());
-    if !dashes {
-        return escape_with(name, ESCAPE_NAME);
-    }
-    let name: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
-    escape_with(&name, ESCAPE_NAME)
 }
 
 /// Bytes that would end a name or a line are escaped.
