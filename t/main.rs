@@ -29,6 +29,7 @@ mod process;
 mod sim_health;
 mod sim_shdict;
 mod sim_upstream;
+mod store;
 mod tidy;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("apisix", apisix::cases),
     ("kong", kong::cases),
     ("nacos", nacos::cases),
+    ("store", store::cases),
     ("blocks", blocks::cases),
 ];
 

@@ -1,7 +1,7 @@
 //! Files that must be on the disk when a call returns.
 //!
 //! ```text
-//!  replace(path, bytes):  path.new ─ write, fsync ─ rename ─▶ path, fsync of the folder
+//!  replace(path, bytes):  path.new ─ write, fsync ─ rename ─▶ path      then: fsync of the folder
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -15,17 +15,25 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Puts a new content in the place of a file; a crash leaves the old one or the new one.
+/// Puts a new content in the place of a file; a crash leaves the old one or the new one. The new
+/// one is sure to be found only after [`sync_folder_of`].
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let fresh = Path::new(&name);
-    let mut file = open_private(fresh)?;
+    let made = write_new(fresh, content).and_then(|file| fs::rename(fresh, path).map(|()| file));
+    if made.is_err() {
+        // On a full disk half a file would take the room of what comes next.
+        let _ = fs::remove_file(fresh);
+    }
+    made
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
+    let mut file = open_private(path)?;
     file.set_len(0)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(fresh, path)?;
-    sync_folder_of(path)?;
     Ok(file)
 }
 

@@ -5,7 +5,8 @@
 //!        compaction: a record for every living entry, put in place by rename
 //! ```
 //! A kill at any moment leaves whole records and perhaps a torn one; what was acknowledged is in
-//! the whole ones. A second process is kept out by a lock on a file beside it.
+//! the whole ones. A log with whole records behind a broken one was damaged otherwise: a copy is
+//! set aside before it is cut. A second process is kept out by a lock on a file beside it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -28,6 +29,8 @@ pub struct Log {
     compact_bytes: u64,
     /// A failed write left bytes behind the good part that could not be cut yet.
     torn: bool,
+    /// The folder does not name this file for sure yet.
+    unnamed: bool,
     /// Held while the process lives.
     _lock: File,
 }
@@ -49,23 +52,33 @@ impl Log {
         let Some(records) = bytes.strip_prefix(INTRO) else {
             return Err(StoreError::Corrupt { path, why: "it begins with other words" });
         };
-        let good = INTRO.len() + play(records, state);
-        let good_bytes = good as u64;
-        let mut log =
-            Self { path, file, good_bytes, compact_bytes: good_bytes, torn: true, _lock: lock };
-        log.cut(bytes.len() - good)?;
+        let played = play(records, state);
+        let good_bytes = (INTRO.len() + played) as u64;
+        let mut log = Self {
+            path,
+            file,
+            good_bytes,
+            compact_bytes: good_bytes,
+            torn: true,
+            unnamed: true,
+            _lock: lock,
+        };
+        let tail = &records[played..];
+        log.tell(tail);
+        if damaged(tail) {
+            log.set_aside(&bytes)?;
+        }
+        log.settle()?;
         Ok(log)
     }
 
     /// Appends records and waits for the disk. After an error the log ends where it did before.
     pub fn append(&mut self, records: &[u8]) -> Result<(), StoreError> {
-        if self.torn {
-            self.cut(0)?;
-        }
+        self.settle()?;
         let done = self.file.write_all(records).and_then(|()| self.file.sync_data());
         if let Err(error) = done {
             self.torn = true;
-            self.cut(0)?;
+            self.settle()?;
             return Err(StoreError::io("write", &self.path)(error));
         }
         self.good_bytes += records.len() as u64;
@@ -89,24 +102,58 @@ impl Log {
         self.file =
             file::replace(&self.path, &bytes).map_err(StoreError::io("compact", &self.path))?;
         self.good_bytes = bytes.len() as u64;
+        (self.torn, self.unnamed) = (false, true);
+        self.settle()
+    }
+
+    /// Sees that the file ends behind its good part, and that a crash finds it where it is.
+    /// Until that is so nothing may be appended: it could be lost.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.torn {
+            let done = self.file.set_len(self.good_bytes).and_then(|()| self.file.sync_all());
+            done.and_then(|()| self.file.seek(SeekFrom::Start(self.good_bytes)))
+                .map_err(StoreError::io("truncate", &self.path))?;
+            self.torn = false;
+        }
+        if self.unnamed {
+            file::sync_folder_of(&self.path).map_err(StoreError::io("fsync", &self.path))?;
+            self.unnamed = false;
+        }
         Ok(())
     }
 
-    /// Removes what stands behind the good part, and goes to its end.
-    fn cut(&mut self, torn_bytes: usize) -> Result<(), StoreError> {
-        if torn_bytes > 0 {
-            let path = self.path.display();
+    fn tell(&self, tail: &[u8]) {
+        if !tail.is_empty() {
+            let (path, torn) = (self.path.display(), tail.len());
             emit(
                 Level::Warn,
-                format_args!("store \"{path}\": {torn_bytes} bytes of an unfinished write are cut"),
+                format_args!("store \"{path}\": {torn} bytes of an unfinished write are cut"),
             );
         }
-        let done = self.file.set_len(self.good_bytes).and_then(|()| self.file.sync_all());
-        done.and_then(|()| self.file.seek(SeekFrom::Start(self.good_bytes)))
-            .map_err(StoreError::io("truncate", &self.path))?;
-        self.torn = false;
+    }
+
+    /// Keeps a copy of a log that lost more than an unfinished write.
+    fn set_aside(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let copy = self.path.with_extension("damaged");
+        file::replace(&copy, bytes).map_err(StoreError::io("write", &copy))?;
+        emit(
+            Level::Crit,
+            format_args!(
+                "store \"{}\" is damaged at byte {}: what came later is lost here, \
+                 a copy is in \"{}\"",
+                self.path.display(),
+                self.good_bytes,
+                copy.display(),
+            ),
+        );
         Ok(())
     }
+}
+
+/// Whether whole records follow where one cannot be read. Those of the last, unacknowledged write
+/// may do so after a power failure; nobody can tell, so they count too.
+fn damaged(tail: &[u8]) -> bool {
+    (1..tail.len()).any(|at| record::read(&tail[at..]).is_some())
 }
 
 /// Applies whole records; returns how many bytes they take.

@@ -143,6 +143,39 @@ fn a_torn_tail_is_cut_wherever_it_was_torn() {
 }
 
 #[test]
+fn a_log_damaged_in_its_middle_is_set_aside_before_it_is_cut() {
+    let dir = Dir::new("damaged");
+    let store = dir.store();
+    for key in ["/a", "/b", "/c"] {
+        store.commit_blocking(Txn::new().put(key, "value")).unwrap();
+    }
+    drop(store);
+    drop(dir.store());
+    let mut bytes = fs::read(dir.log()).unwrap();
+    let at = bytes.windows(2).position(|pair| pair == b"/b").unwrap();
+    bytes[at] ^= 1;
+    fs::write(dir.log(), &bytes).unwrap();
+    assert_eq!(values(&dir.store(), "/"), [("/a".into(), "value".into())]);
+    assert_eq!(fs::read(dir.0.join("store.damaged")).unwrap(), bytes);
+}
+
+#[test]
+fn garbage_behind_the_last_record_is_cut() {
+    let dir = Dir::new("garbage");
+    let store = dir.store();
+    store.commit_blocking(Txn::new().put("/a", "1")).unwrap();
+    drop(store);
+    drop(dir.store());
+    let whole = fs::read(dir.log()).unwrap();
+    for garbage in [vec![0; 4096], vec![0xff; 100], b"GET / HTTP/1.1\r\n".repeat(9)] {
+        fs::write(dir.log(), [whole.clone(), garbage].concat()).unwrap();
+        assert_eq!(values(&dir.store(), "/"), [("/a".into(), "1".into())]);
+        assert_eq!(fs::read(dir.log()).unwrap(), whole);
+        assert!(!dir.0.join("store.damaged").exists());
+    }
+}
+
+#[test]
 fn history_is_forgotten_and_the_present_kept() {
     let dir = Dir::new("compact");
     let store = dir.store();

@@ -1,0 +1,126 @@
+//! A gateway with APISIX's Admin API, and one connection to it that stays open.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::server::{Prefix, Program, Server, free_port};
+
+/// A running gateway.
+pub struct Scene {
+    pub port: u16,
+    pub server: Server,
+}
+
+impl Scene {
+    /// In the folder `prefix`, with these lines in `http`.
+    pub fn start(prefix: Prefix, http: &str) -> Result<Scene, String> {
+        let port = free_port();
+        let conf = format!(
+            "daemon off;\nmaster_process off;\nworker_processes 2;\npid logs/nginx.pid;\n\
+             error_log logs/error.log notice;\nevents {{ }}\nhttp {{\n    access_log off;\n    \
+             {http}\n    server {{\n        listen 127.0.0.1:{port};\n        \
+             location /apisix/admin/ {{ client_max_body_size 0; apisix_admin key={KEY}; }}\n        \
+             location / {{ apisix_gateway; }}\n    }}\n}}\n"
+        );
+        let server = Server::start(Program::Ours, prefix, &conf, port)?;
+        Ok(Scene { port, server })
+    }
+
+    /// Kills it as a crash would; gives its folder to the next.
+    pub fn kill(mut self) -> Result<Prefix, String> {
+        self.server.signal("KILL")?;
+        self.server.wait(Duration::from_secs(10))?;
+        self.leave()
+    }
+
+    pub fn stop(mut self) -> Result<Prefix, String> {
+        self.server.stop(&[])?;
+        self.leave()
+    }
+
+    fn leave(&mut self) -> Result<Prefix, String> {
+        let empty = Prefix::new()?;
+        Ok(std::mem::replace(&mut self.server.prefix, empty))
+    }
+}
+
+/// A connection that is used again and again.
+pub struct Line {
+    socket: TcpStream,
+    read: Vec<u8>,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Line {
+    pub fn open(port: u16) -> Result<Line, String> {
+        let socket = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
+        socket.set_nodelay(true).map_err(|e| e.to_string())?;
+        socket.set_read_timeout(Some(Duration::from_secs(20))).map_err(|e| e.to_string())?;
+        Ok(Line { socket, read: Vec::new() })
+    }
+
+    pub fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Reply, String> {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nX-API-KEY: {KEY}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        self.socket.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+        let head = loop {
+            match self.read.windows(4).position(|end| end == b"\r\n\r\n") {
+                Some(at) => break at + 4,
+                None => self.more()?,
+            }
+        };
+        let text = String::from_utf8_lossy(&self.read[..head]).into_owned();
+        let status = text.get(9..12).and_then(|s| s.parse().ok()).ok_or("no status")?;
+        let named = |name: &str| {
+            text.lines().find_map(|line| {
+                let (key, value) = line.split_once(": ")?;
+                key.eq_ignore_ascii_case(name).then(|| value.to_owned())
+            })
+        };
+        let length = named("Content-Length").and_then(|length| length.parse().ok());
+        let length: usize = length.ok_or_else(|| format!("no length: {text}"))?;
+        while self.read.len() < head + length {
+            self.more()?;
+        }
+        let answer: Vec<u8> = self.read.drain(..head + length).collect();
+        Ok(Reply { status, text: String::from_utf8_lossy(&answer[head..]).into_owned() })
+    }
+
+    fn more(&mut self) -> Result<(), String> {
+        let mut some = [0; 65536];
+        match self.socket.read(&mut some).map_err(|e| e.to_string())? {
+            0 => Err("closed".into()),
+            count => {
+                self.read.extend_from_slice(&some[..count]);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Reply {
+    pub fn json(&self) -> Result<Value, String> {
+        serde_json::from_str(&self.text).map_err(|e| format!("{e}: {} {}", self.status, self.text))
+    }
+
+    pub fn has(&self, status: u16) -> Result<Value, String> {
+        if self.status != status {
+            return Err(format!("{} {}\nwanted {status}", self.status, self.text));
+        }
+        self.json()
+    }
+}
+
+pub const KEY: &str = "edd1c9f034335f136f87ad84b625c8f1";
