@@ -20,7 +20,7 @@ use super::engine::Holder;
 use super::machine::{Limits, Machine, State};
 use super::outcome::{Kind, Outcome};
 use super::passive;
-use super::probe::{self, Aim};
+use super::probe::{self, Aim, Memory};
 use super::report::{self, CheckReport, PeerReport};
 use super::spec::CheckSpec;
 use super::target::{Key, Target, TargetSpec};
@@ -136,9 +136,8 @@ impl Check {
             let inner = self.shared.lock();
             (inner.board.spec().clone(), inner.tls.clone())
         };
-        let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
-        let aim = Aim { target, tls, proxy_protocol, other_version: false };
-        probe::aimed(&spec, &aim).await.0
+        let aim = Aim::at(target, &spec, tls.as_ref());
+        probe::aimed(&spec, &aim, &mut Memory::default()).await
     }
 
     /// Everything known of one target.

@@ -24,7 +24,7 @@ use super::dialect::openresty::Voice;
 use super::keep::KeptPeer;
 use super::machine::Transition;
 use super::outcome::Outcome;
-use super::probe::{self, Aim, http_req};
+use super::probe::{self, Aim, Memory, http_req};
 use super::spec::{CheckSpec, ProbeSpec};
 use super::store::{Mirror, Table};
 use super::target::Target;
@@ -196,9 +196,8 @@ impl Checker {
         let (spec, tls) = (self.spec.clone(), self.setting.tls.clone());
         let target = self.lock().watches()[at].target.clone();
         Box::pin(async move {
-            let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
-            let aim = Aim { target: &target, tls, proxy_protocol, other_version: false };
-            (at, probe::aimed(&spec, &aim).await.0)
+            let aim = Aim::at(&target, &spec, tls.as_ref());
+            (at, probe::aimed(&spec, &aim, &mut Memory::default()).await)
         })
     }
 

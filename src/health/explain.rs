@@ -13,9 +13,9 @@ use bstr::{BStr, ByteSlice};
 
 use super::conf::{Plan, plans};
 use super::outcome::Outcome;
-use super::probe::{self, Aim, trace};
+use super::probe::{self, Aim, Memory, trace};
 use super::spec::{
-    AllDown, CheckSpec, Expect, HttpProbe, Initial, MachineSpec, Pass, ProbeSpec, TimeoutScope,
+    AllDown, CheckSpec, Expect, HttpProbe, Initial, Keepalive, MachineSpec, Pass, ProbeSpec, TimeoutScope,
 };
 use super::target::Target;
 use crate::conf::{Scope, Sources};
@@ -67,9 +67,8 @@ async fn probe_once(plan: &Plan, target: &Target, out: &mut dyn io::Write) -> io
     let (spec, tls) = (&plan.spec, plan.tls.as_ref());
     writeln!(out, "{} {} by {}", spec.upstream, target.name, title(spec))?;
     trace::begin();
-    let proxy_protocol = spec.proxy_protocol;
-    let aim = Aim { target, tls, proxy_protocol, other_version: false };
-    let outcome: Outcome = probe::aimed(spec, &aim).await.0;
+    let aim = Aim::at(target, spec, tls);
+    let outcome: Outcome = probe::aimed(spec, &aim, &mut Memory::default()).await;
     for line in trace::end() {
         writeln!(out, "  {line}")?;
     }
@@ -101,6 +100,7 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
         line("tls", format!("server name: {sni}, certificate {verify}"), &["sni=", "verify="])?;
     }
     line("every", every(spec), &["interval=", "downinter=", "fastinter=", "backoff="])?;
+    line("connects", connects(spec), &["keepalive_time=", "check_keepalive_requests"])?;
     line("jitter", format!("up to {}", span(spec.pace.jitter_ms)), &["jitter="])?;
     line("timeout", timeout(spec), &["timeout="])?;
     line("turns", turns(spec), &["fails=", "passes=", "rise=", "fall="])?;
@@ -195,6 +195,14 @@ fn every(spec: &CheckSpec) -> String {
         text.push_str(&format!(", up to {} long down", span(pace.backoff_max_ms)));
     }
     text
+}
+
+fn connects(spec: &CheckSpec) -> String {
+    match &spec.keepalive {
+        None => "for each probe".to_string(),
+        Some(Keepalive { requests, time_ms: u64::MAX }) => format!("for {requests} probes"),
+        Some(Keepalive { time_ms, .. }) => format!("for the probes of {}", span(*time_ms)),
+    }
 }
 
 fn timeout(spec: &CheckSpec) -> String {

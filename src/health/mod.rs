@@ -46,7 +46,7 @@ pub use self::passive::judge_status;
 pub use self::schedule::{First, Schedule, phase_ms};
 pub use self::spec::{
     AllDown, CheckSpec, Eject, Expect, Fatal, GrpcProbe, HeadOrder, HttpProbe, Initial,
-    MachineSpec, Pace, Pass, PassiveSpec, Policy, ProbeSpec, RawProbe, TcpProbe, TimeoutScope,
+    Keepalive, MachineSpec, Pace, Pass, PassiveSpec, Policy, ProbeSpec, RawProbe, TcpProbe, TimeoutScope,
     TlsSpec, Version,
 };
 pub use self::statuses::Statuses;

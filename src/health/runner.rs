@@ -6,6 +6,7 @@
 //!           a probe's outcome · the next due time · a wake-up by a handle · the end
 //! ```
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use super::board::{Launch, SeatId};
 use super::check::Shared;
 use super::outcome::Outcome;
-use super::probe::{self, Aim};
+use super::probe::{self, Aim, Memory};
+use super::spec::CheckSpec;
 use super::target::{Target, TargetSpec};
 use crate::base::clock;
 use crate::upstream::{Group, Snapshot};
@@ -31,6 +33,7 @@ pub(super) struct Runner {
     pub(super) budget: Arc<Semaphore>,
     /// A newer configuration's group to follow instead.
     pub(super) regroup: tokio::sync::mpsc::UnboundedReceiver<Option<Follow>>,
+    pub(super) memories: Memories,
 }
 
 impl Runner {
@@ -67,38 +70,69 @@ impl Runner {
         self.shared.lock().board.end();
     }
 
-    fn launch(&self, flight: &mut FuturesUnordered<Flight>) {
+    fn launch(&mut self, flight: &mut FuturesUnordered<Flight>) {
         let mut launches = Vec::new();
-        self.shared.with(|board, now| {
+        let left = self.shared.with(|board, now| {
             board.tick(now);
             while let Some(launch) = board.launch(now) {
                 launches.push(launch);
             }
+            board.drain_left()
         });
+        left.iter().for_each(|seat| _ = self.memories.of_seats.remove(seat));
         if launches.is_empty() {
             return;
         }
         let inner = self.shared.lock();
         let (spec, tls) = (inner.board.spec().clone(), inner.tls.clone());
         drop(inner);
-        for Launch { seat, target, other_version } in launches {
+        self.memories.are_for(&spec);
+        for Launch { seat, target } in launches {
             let (spec, tls, budget) = (spec.clone(), tls.clone(), self.budget.clone());
+            let mut memory = self.memories.of_seats.remove(&seat).unwrap_or_default();
             flight.push(Box::pin(async move {
                 // Closed never; without a permit the probe is sent all the same.
                 let _permit = budget.acquire().await;
-                let (tls, proxy_protocol) = (tls.as_ref(), spec.proxy_protocol);
-                let aim = Aim { target: &target, tls, proxy_protocol, other_version };
-                let (outcome, other_version) = probe::aimed(&spec, &aim).await;
-                Ended { seat, outcome, other_version }
+                let aim = Aim::at(&target, &spec, tls.as_ref());
+                let outcome = probe::aimed(&spec, &aim, &mut memory).await;
+                Ended { seat, outcome, spec, memory }
             }));
         }
     }
 
-    fn land(&self, ended: Ended) {
-        self.shared.with(|board, now| {
-            board.remember_version(ended.seat, ended.other_version);
-            board.finish(ended.seat, &ended.outcome, now);
+    fn land(&mut self, ended: Ended) {
+        let Ended { seat, outcome, spec, memory } = ended;
+        let stays = self.shared.with(|board, now| {
+            board.finish(seat, &outcome, now);
+            board.is_taken(seat)
         });
+        if stays {
+            self.memories.put(seat, &spec, memory);
+        }
+    }
+}
+
+/// What the probes of each peer remember, as long as the check asks for the same.
+#[derive(Default)]
+pub(super) struct Memories {
+    spec: Option<Arc<CheckSpec>>,
+    of_seats: HashMap<SeatId, Memory>,
+}
+
+impl Memories {
+    /// Forgets everything when the check is not the one it was.
+    fn are_for(&mut self, spec: &Arc<CheckSpec>) {
+        if self.spec.as_ref().is_none_or(|known| !Arc::ptr_eq(known, spec)) {
+            self.of_seats.clear();
+            self.spec = Some(spec.clone());
+        }
+    }
+
+    fn put(&mut self, seat: SeatId, spec: &Arc<CheckSpec>, memory: Memory) {
+        let same = self.spec.as_ref().is_some_and(|known| Arc::ptr_eq(known, spec));
+        if same && !memory.is_blank() {
+            self.of_seats.insert(seat, memory);
+        }
     }
 }
 
@@ -143,7 +177,8 @@ impl Drop for Follow {
 struct Ended {
     seat: SeatId,
     outcome: Outcome,
-    other_version: bool,
+    spec: Arc<CheckSpec>,
+    memory: Memory,
 }
 
 type Flight = Pin<Box<dyn Future<Output = Ended>>>;

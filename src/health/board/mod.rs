@@ -47,6 +47,8 @@ pub struct Board {
     /// Due, and waiting for room.
     ready: VecDeque<SeatId>,
     timers: BinaryHeap<Reverse<(u64, SeatId)>>,
+    /// Seats that lost their holders; whoever remembers something of them may forget it.
+    left: Vec<SeatId>,
     flight: usize,
     stamps: u32,
     active: bool,
@@ -57,7 +59,7 @@ pub struct Board {
 }
 
 /// Names a seat and its holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeatId {
     at: u32,
     stamp: u32,
@@ -68,8 +70,6 @@ pub struct SeatId {
 pub struct Launch {
     pub seat: SeatId,
     pub target: Arc<Target>,
-    /// Begin with the HTTP version that is not the first choice.
-    pub other_version: bool,
 }
 
 /// The two clocks.
@@ -93,6 +93,7 @@ impl Board {
             due: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
+            left: Vec::new(),
             flight: 0,
             stamps: 0,
             active: true,
@@ -123,6 +124,16 @@ impl Board {
     /// What happened since the last call.
     pub fn drain(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// The seats given up since the last call.
+    pub fn drain_left(&mut self) -> Vec<SeatId> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// True while the holder of a seat is the same.
+    pub fn is_taken(&self, seat: SeatId) -> bool {
+        self.holder(seat).is_some()
     }
 
     /// Adds a target. False when it is known: then nothing changes.
@@ -278,6 +289,7 @@ impl Board {
 
     fn leave(&mut self, at: usize) {
         self.leave_counts(at);
+        self.left.push(self.id(at));
         let seat = self.seats.remove(at);
         self.flight -= usize::from(seat.watch.busy);
         self.index.remove(&seat.watch.target.key());

@@ -64,13 +64,6 @@ impl Board {
         self.rearm(at, now.mono_ms);
     }
 
-    /// Begin this target's probes with the other version from now on, or with the first again.
-    pub fn remember_version(&mut self, seat: SeatId, other: bool) {
-        if let Some(at) = self.holder(seat) {
-            self.seats[at].other_version = other;
-        }
-    }
-
     /// Takes a report on a target.
     pub fn report(&mut self, key: &Key, report: &Report, now: Now) -> Reported {
         match self.index.get(key).copied() {

@@ -36,8 +36,6 @@ pub struct Seat {
     pub(super) over: Option<Box<Override>>,
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) troubles: Option<Box<Troubles>>,
-    /// The HTTP version to begin with, once a peer refused ours.
-    pub(super) other_version: bool,
 }
 
 impl Seat {
@@ -59,7 +57,6 @@ impl Seat {
             over: None,
             peer,
             troubles: None,
-            other_version: false,
         }
     }
 

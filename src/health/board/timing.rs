@@ -35,8 +35,7 @@ impl Board {
             seat.watch.busy = true;
             seat.last_ms = seat.slot_ms;
             self.flight += 1;
-            let (target, other_version) = (seat.watch.target.clone(), seat.other_version);
-            return Some(Launch { seat: id, target, other_version });
+            return Some(Launch { seat: id, target: seat.watch.target.clone() });
         }
         None
     }

@@ -17,7 +17,7 @@ use super::plan::{Draft, Drafts, Origin};
 use crate::conf::{Builder, Diag, Directive};
 use crate::health::dialect::Dialect;
 use crate::health::spec::{
-    AllDown, CheckSpec, Expect, GrpcProbe, HttpProbe, Initial, MachineSpec, ProbeSpec, TcpProbe,
+    AllDown, CheckSpec, Expect, GrpcProbe, HttpProbe, Initial, Keepalive, MachineSpec, ProbeSpec, TcpProbe,
     TlsSpec, Version,
 };
 use crate::net::tls::ClientSpec;
@@ -133,7 +133,11 @@ impl Words {
             b"proxy_protocol" => self.spec.proxy_protocol = true,
             b"grpc_service=" => self.grpc.service = p.value.into(),
             b"grpc_status=" => self.grpc.accept.push(p.number(0, 16)? as u32),
-            b"grpc_watch" | b"keepalive_time=" => return Err(unsupported(p)),
+            b"keepalive_time=" => {
+                let rule = Keepalive { requests: u64::MAX, time_ms: p.span()? };
+                self.spec.keepalive = Some(rule);
+            }
+            b"grpc_watch" => return Err(unsupported(p)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -239,6 +243,7 @@ impl Words {
         let http = [Kind::Http, Kind::Https];
         let tls = [Kind::Https, Kind::Tls, Kind::Grpcs];
         let wrong = only(&["uri=", "method=", "header=", "body=", "http="], &http)
+            .or_else(|| only(&["keepalive_time="], &http))
             .or_else(|| only(&["send=", "expect="], &[Kind::Tcp]))
             .or_else(|| only(&["grpc_"], &[Kind::Grpc, Kind::Grpcs]))
             .or_else(|| only(&["sni=", "verify=", "ca=", "crl=", "cert=", "key="], &tls))

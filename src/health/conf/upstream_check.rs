@@ -14,7 +14,7 @@ use crate::conf::{Builder, Diag, Directive, Part};
 use crate::health::dialect::Dialect;
 use crate::health::schedule::First;
 use crate::health::spec::{
-    CheckSpec, Initial, MachineSpec, Pace, ProbeSpec, RawProbe, TcpProbe, TlsSpec,
+    CheckSpec, Initial, Keepalive, MachineSpec, Pace, ProbeSpec, RawProbe, TcpProbe, TlsSpec,
 };
 use crate::net::tls::ClientSpec;
 
@@ -101,9 +101,7 @@ pub(super) fn set_alive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> 
 
 pub(super) fn set_keepalive(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     d.number_slot(&mut b.part::<Extras>().keepalive)?;
-    if b.part::<Extras>().keepalive.is_some_and(|requests| requests > 1) {
-        b.warn("\"check_keepalive_requests\" above 1 is taken for 1: each probe connects anew");
-    }
+    apply(b);
     Ok(())
 }
 
@@ -116,11 +114,14 @@ pub(super) fn set_shm_size(_: &mut Builder<'_>, d: &Directive) -> Result<(), Dia
 fn apply(b: &mut Builder<'_>) {
     let extras = b.part::<Extras>();
     let (send, alive) = (extras.send.clone(), extras.alive.clone());
+    let requests = extras.keepalive.filter(|requests| *requests > 1);
     let drafts = &mut b.part::<Drafts>().list;
     let Some(draft) = drafts.iter_mut().find(|c| c.spec.dialect == Dialect::UpstreamCheck) else {
         return;
     };
     if let ProbeSpec::Raw(raw) = &mut draft.spec.probe {
+        draft.spec.keepalive =
+            requests.map(|requests| Keepalive { requests, time_ms: u64::MAX });
         if let Some(send) = send {
             raw.request = send;
         }

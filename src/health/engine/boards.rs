@@ -20,7 +20,7 @@ use crate::health::check::{Check, Identity, Shared, Targets, identity};
 use crate::health::keep::KeptPeer;
 use crate::health::passive::Ear;
 use crate::health::report::{self, CheckReport};
-use crate::health::runner::{Follow, Runner};
+use crate::health::runner::{Follow, Memories, Runner};
 use crate::health::spec::{CheckSpec, Initial};
 use crate::net::tls::ClientTls;
 use crate::upstream::{CheckBit, Group, live_generation};
@@ -92,6 +92,7 @@ impl Engine {
             follow,
             budget: register.boards.budget.clone(),
             regroup: regroups,
+            memories: Memories::default(),
         };
         // The thread ends with the process only: the channel is open.
         let _ = self.tasks.send(Task::Run { runner: Box::new(runner), stop: stopped });

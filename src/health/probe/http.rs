@@ -6,34 +6,41 @@
 
 use bstr::{BString, ByteVec};
 
-use super::{Aim, Limits, answer, raw, tcp, tls};
+use super::kept::Memory;
+use super::talk::{Call, Judge};
+use super::{Aim, Limits};
 use crate::health::outcome::{Kind, Outcome};
-use crate::health::passive::kind_of;
-use crate::health::spec::{HeadOrder, HttpProbe, Pass, Version};
+use crate::health::spec::{HeadOrder, HttpProbe, Keepalive, Version};
 
 pub(super) async fn probe(
     spec: &HttpProbe,
+    keepalive: Option<&Keepalive>,
     aim: &Aim<'_>,
     limits: Limits,
-    other_version: &mut bool,
+    memory: &mut Memory,
 ) -> Result<Outcome, Outcome> {
-    if spec.version != Version::Adaptive {
-        return exchange(spec, aim, limits, spec.version == Version::V10).await;
+    let exchange = Exchange { spec, keepalive, limits };
+    match spec.version {
+        Version::V10 | Version::V11 | Version::V2 => {
+            return exchange.run(aim, spec.version == Version::V10, memory).await;
+        }
+        Version::Adaptive => {}
     }
-    let first = exchange(spec, aim, limits, *other_version).await?;
+    let old = memory.other_version;
+    let first = exchange.run(aim, old, memory).await?;
     let refused = match (first.kind, first.status) {
         (Kind::Passed, _) => false,
         (_, Some(505)) => true,
-        (_, Some(426)) => *other_version,
+        (_, Some(426)) => old,
         _ => false,
     };
     if !refused {
         return Ok(first);
     }
-    let told = retry_words(first.status.unwrap_or_default(), *other_version);
-    match exchange(spec, aim, limits, !*other_version).await {
+    let told = retry_words(first.status.unwrap_or_default(), old);
+    match exchange.run(aim, !old, memory).await {
         Ok(second) if second.kind == Kind::Passed => {
-            *other_version = !*other_version;
+            memory.other_version = !old;
             Ok(second.detail(told))
         }
         _ => Ok(first.detail(told)),
@@ -46,48 +53,38 @@ fn retry_words(status: u64, old: bool) -> String {
     format!("returned {status} on HTTP/{version}, retrying with HTTP/{other}")
 }
 
-async fn exchange(
-    spec: &HttpProbe,
-    aim: &Aim<'_>,
+/// What stays the same when a probe is sent twice.
+struct Exchange<'a> {
+    spec: &'a HttpProbe,
+    keepalive: Option<&'a Keepalive>,
     limits: Limits,
-    old: bool,
-) -> Result<Outcome, Outcome> {
-    let host = aim.host(spec.host.as_ref());
-    let mut stream = tcp::open(aim, limits).await?;
-    if let Some(wanted) = &spec.tls {
-        let name = aim.sni(wanted, Some(&host));
-        stream = tls::handshake(stream, wanted.verify, name, aim.tls, limits).await?;
-    }
-    tcp::send(&mut stream, &request(spec, &host, old), limits).await?;
-    match &spec.pass {
-        Pass::Match(tests) => {
-            answer::judge(&mut stream, tests, spec.method == "HEAD", limits).await
-        }
-        Pass::Statuses(_) => {
-            let status = answer::status(&mut stream, limits).await?;
-            Ok(Outcome::new(kind_of(&spec.pass, status)).status(status.into()))
-        }
-        // The Lua libraries look at the first line, whatever it says.
-        Pass::AnyLine | Pass::TwoLists { .. } => {
-            let line = raw::read_line(&mut stream, limits).await?;
-            Ok(match raw::status_of(&line).and_then(|s| s.try_into().ok()) {
-                Some(status) => Outcome::new(kind_of(&spec.pass, status)).status(status.into()),
-                None if spec.pass == Pass::AnyLine => Outcome::new(Kind::Passed),
-                None => Outcome::new(Kind::BadLine).detail(&line),
-            })
-        }
+}
+
+impl Exchange<'_> {
+    async fn run(
+        &self,
+        aim: &Aim<'_>,
+        old: bool,
+        memory: &mut Memory,
+    ) -> Result<Outcome, Outcome> {
+        let (spec, keepalive, limits) = (self.spec, self.keepalive, self.limits);
+        let host = aim.host(spec.host.as_ref());
+        let request = &request(spec, &host, old, keepalive.is_some());
+        let tls = spec.tls.as_ref().map(|tls| (tls, aim.sni(tls, Some(&host))));
+        let (is_head, judge) = (spec.method == "HEAD", Judge::Pass(&spec.pass));
+        Call { request, is_head, judge, tls, keepalive, limits }.make(aim, memory).await
     }
 }
 
 /// The request, in the order of the dialect.
-pub(super) fn request(spec: &HttpProbe, host: &[u8], old: bool) -> BString {
-    let mut out = BString::default();
+pub(super) fn request(spec: &HttpProbe, host: &[u8], old: bool, keeps: bool) -> BString {
+    let mut out = BString::from(Vec::with_capacity(REQUEST_BYTES));
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|p| out.push_str(p));
     let version: &[u8] = if old { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
     put(&[&spec.method, b" ", &spec.path, version]);
-    let connection: &[u8] = match spec.keepalive_requests {
-        0 | 1 => b"Connection: close\r\n",
-        _ => b"Connection: keep-alive\r\n",
+    let connection: &[u8] = match keeps {
+        false => b"Connection: close\r\n",
+        true => b"Connection: keep-alive\r\n",
     };
     let put_host = |put: &mut dyn FnMut(&[&[u8]])| put(&[b"Host: ", host, b"\r\n"]);
     if !old {
@@ -109,6 +106,9 @@ pub(super) fn request(spec: &HttpProbe, host: &[u8], old: bool) -> BString {
     out
 }
 
+/// What most requests fit into.
+const REQUEST_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,18 +123,18 @@ mod tests {
             ..HttpProbe::default()
         };
         assert_eq!(
-            request(&seed, b"foo.com", false),
+            request(&seed, b"foo.com", false, false),
             "GET /status HTTP/1.1\r\nConnection: close\r\nUser-Agent: curl/7.29.0\r\n\
              Host: foo.com\r\n\r\n"
         );
         let kong = HttpProbe { order: HeadOrder::HostFirst, ..seed };
         assert_eq!(
-            request(&kong, b"foo.com", false),
+            request(&kong, b"foo.com", false, false),
             "GET /status HTTP/1.1\r\nHost: foo.com\r\nConnection: close\r\n\
              User-Agent: curl/7.29.0\r\n\r\n"
         );
         assert_eq!(
-            request(&kong, b"foo.com", true),
+            request(&kong, b"foo.com", true, false),
             "GET /status HTTP/1.0\r\nUser-Agent: curl/7.29.0\r\nHost: foo.com\r\n\r\n"
         );
     }
@@ -143,7 +143,7 @@ mod tests {
     fn a_body_has_its_length() {
         let post = HttpProbe { method: "POST".into(), body: "ping".into(), ..HttpProbe::default() };
         assert_eq!(
-            request(&post, b"a", false),
+            request(&post, b"a", false, false),
             "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nping"
         );
     }

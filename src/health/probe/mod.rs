@@ -11,7 +11,9 @@ mod answer;
 mod grpc;
 mod http;
 pub mod http_req;
+mod kept;
 mod raw;
+mod talk;
 mod tcp;
 mod tls;
 pub mod trace;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use bstr::{BString, ByteSlice};
 use tokio::time::timeout;
 
+pub use self::kept::Memory;
 use super::outcome::{Kind, Outcome};
 use super::spec::{CheckSpec, ProbeSpec, TimeoutScope, TlsSpec};
 use super::target::Target;
@@ -37,11 +40,14 @@ pub struct Aim<'a> {
     pub tls: Option<&'a ClientTls>,
     /// Begin the connection with a PROXY protocol header.
     pub proxy_protocol: bool,
-    /// Begin with the HTTP version that is not the first choice.
-    pub other_version: bool,
 }
 
-impl Aim<'_> {
+impl<'t> Aim<'t> {
+    /// At a target, as the check says.
+    pub fn at(target: &'t Target, spec: &CheckSpec, tls: Option<&'t ClientTls>) -> Self {
+        Self { target, tls, proxy_protocol: spec.proxy_protocol }
+    }
+
     /// The Host of the probe: asked for, or the peer's own, its host name, its address.
     fn host(&self, asked: Option<&BString>) -> BString {
         let target = self.target;
@@ -67,42 +73,38 @@ impl Aim<'_> {
 /// What a probe over HTTP sends, as far as it can be said beforehand.
 pub fn request_head(spec: &CheckSpec, target: &Target) -> Option<BString> {
     let ProbeSpec::Http(http) = &spec.probe else { return None };
-    let aim = Aim { target, tls: None, proxy_protocol: false, other_version: false };
-    Some(http::request(http, &aim.host(http.host.as_ref()), false))
+    let host = Aim::at(target, spec, None).host(http.host.as_ref());
+    Some(http::request(http, &host, false, spec.keepalive.is_some()))
 }
 
-/// Probes one target as the check says, and tells which HTTP version to begin with next time.
-pub async fn aimed(spec: &CheckSpec, aim: &Aim<'_>) -> (Outcome, bool) {
+/// Probes one target as the check says.
+pub async fn aimed(spec: &CheckSpec, aim: &Aim<'_>, memory: &mut Memory) -> Outcome {
     let begun_at = clock::instant();
     let limits = Limits::of(spec, begun_at);
-    let mut other_version = aim.other_version;
+    let keepalive = spec.keepalive.as_ref();
     let ended = match &spec.probe {
-        ProbeSpec::None => Err(Outcome::new(Kind::NoSocket).detail("nothing to probe")),
+        ProbeSpec::Http(http) => http::probe(http, keepalive, aim, limits, memory).await,
+        ProbeSpec::Raw(raw) => raw::probe(raw, keepalive, aim, limits, memory).await,
         ProbeSpec::Tcp(tcp) => tcp::probe(tcp, aim, limits).await,
         ProbeSpec::Tls(tls) => tls::probe(tls, aim, limits).await,
-        ProbeSpec::Raw(raw) => match &aim.target.addr {
-            Some(addr) => Ok(raw::probe(raw, addr, aim.tls, limits).await),
-            None => Err(unresolved(aim.target)),
-        },
-        ProbeSpec::Http(http) => http::probe(http, aim, limits, &mut other_version).await,
-        ProbeSpec::Grpc(grpc) => grpc::probe(grpc, aim, limits).await,
+        // Boxed: HTTP/2 needs far more room than everything else.
+        ProbeSpec::Grpc(grpc) => Box::pin(grpc::probe(grpc, aim, limits)).await,
+        ProbeSpec::None => Err(Outcome::new(Kind::NoSocket).detail("nothing to probe")),
     };
     let mut outcome = ended.unwrap_or_else(|failed| failed);
     outcome.took = clock::instant() - begun_at;
-    (outcome, other_version)
+    outcome
 }
 
 /// Probes one address; `tls` holds whom a check over TLS trusts.
 pub async fn run(spec: &CheckSpec, addr: &Addr, tls: Option<&ClientTls>) -> Outcome {
     let target = Target::new(addr.to_string(), "", Some(addr.clone()));
-    let aim =
-        Aim { target: &target, tls, proxy_protocol: spec.proxy_protocol, other_version: false };
-    aimed(spec, &aim).await.0
+    aimed(spec, &Aim::at(&target, spec, tls), &mut Memory::default()).await
 }
 
 /// The Host a check's probes of a target name, when they name one.
 pub fn host_of(spec: &CheckSpec, target: &Target) -> Option<BString> {
-    let aim = Aim { target, tls: None, proxy_protocol: false, other_version: false };
+    let aim = Aim::at(target, spec, None);
     match &spec.probe {
         ProbeSpec::Http(http) => Some(aim.host(http.host.as_ref())),
         ProbeSpec::Grpc(grpc) => Some(aim.host(grpc.authority.as_ref())),

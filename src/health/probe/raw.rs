@@ -4,73 +4,32 @@
 //!  "HTTP/1.1 404 Not Found\r\n" ──▶ status 404 ── among the valid ones? ──▶ Passed | BadStatus
 //! ```
 //!
-//! Headers and body are never read. Without a list of valid statuses any line is a pass, be it an
+//! Headers and body are read only to keep the connection. Without a list of valid statuses any line is a pass, be it an
 //! SSH banner: that is what the Lua library does.
 
 use bstr::{BString, ByteSlice};
-use tokio::io::AsyncReadExt;
 
-use super::{Limits, tcp, tls, trace};
+use super::kept::Memory;
+use super::talk::{Call, Judge};
+use super::{Aim, Limits};
 use crate::health::outcome::{Kind, Outcome};
-use crate::health::spec::RawProbe;
-use crate::net::addr::Addr;
-use crate::net::stream::Stream;
-use crate::net::tls::ClientTls;
+use crate::health::spec::{Keepalive, RawProbe};
 
 pub(super) async fn probe(
     spec: &RawProbe,
-    addr: &Addr,
-    client: Option<&ClientTls>,
+    keepalive: Option<&Keepalive>,
+    aim: &Aim<'_>,
     limits: Limits,
-) -> Outcome {
-    match exchange(spec, addr, client, limits).await {
-        Ok(line) => judge(spec, &line),
-        Err(outcome) => outcome,
-    }
+    memory: &mut Memory,
+) -> Result<Outcome, Outcome> {
+    // No server name but one that was asked for.
+    let tls = spec.tls.as_ref().map(|tls| (tls, tls.sni.as_ref().map(|n| n.as_slice())));
+    let is_head = spec.request.starts_with(b"HEAD ");
+    let (request, judge) = (&spec.request[..], Judge::Raw(spec));
+    Call { request, is_head, judge, tls, keepalive, limits }.make(aim, memory).await
 }
 
-async fn exchange(
-    spec: &RawProbe,
-    addr: &Addr,
-    client: Option<&ClientTls>,
-    limits: Limits,
-) -> Result<BString, Outcome> {
-    let mut stream = tcp::connect(addr, limits).await?;
-    if let Some(wanted) = &spec.tls {
-        let name = wanted.sni.as_ref().map(|n| n.as_slice());
-        stream = tls::handshake(stream, wanted.verify, name, client, limits).await?;
-    }
-    tcp::send(&mut stream, &spec.request, limits).await?;
-    read_line(&mut stream, limits).await
-}
-
-/// Reads up to the first line feed. Each read has the whole timeout, as in a cosocket; a peer that
-/// sends no line feed at all is cut off at [`LINE_MAX_BYTES`].
-pub(super) async fn read_line(stream: &mut Stream, limits: Limits) -> Result<BString, Outcome> {
-    let mut line = BString::default();
-    let mut buf = [0; 512];
-    loop {
-        let reading = stream.read(&mut buf);
-        let n = limits.run(reading, Kind::ReceiveFailed, Kind::ReceiveTimeout).await?;
-        if n == 0 {
-            return Err(Outcome::new(Kind::ReceiveFailed).detail("closed"));
-        }
-        let got = &buf[..n];
-        trace::bytes("received", got);
-        if let Some(at) = got.find_byte(b'\n') {
-            line.extend_from_slice(&got[..at]);
-            // A cosocket's "*l" drops every carriage return of the line.
-            line.retain(|b| *b != b'\r');
-            return Ok(line);
-        }
-        line.extend_from_slice(got);
-        if line.len() > LINE_MAX_BYTES {
-            return Err(Outcome::new(Kind::BadLine).detail(&line));
-        }
-    }
-}
-
-fn judge(spec: &RawProbe, line: &BString) -> Outcome {
+pub(super) fn judge(spec: &RawProbe, line: &BString) -> Outcome {
     let status = status_of(line);
     let Some(valid) = &spec.valid_statuses else {
         let passed = Outcome::new(Kind::Passed);
@@ -101,8 +60,6 @@ fn skip(text: &[u8], kind: fn(&u8) -> bool) -> Option<&[u8]> {
     let n = text.iter().take_while(|b| kind(b)).count();
     (n > 0).then(|| &text[n..])
 }
-
-const LINE_MAX_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

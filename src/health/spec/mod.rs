@@ -18,7 +18,7 @@ use bstr::BString;
 pub use self::pace::Pace;
 pub use self::policy::{AllDown, Eject, Initial, PassiveSpec, Policy};
 pub use self::probe::{
-    Expect, GrpcProbe, HeadOrder, HttpProbe, Pass, ProbeSpec, RawProbe, TcpProbe, TlsSpec, Version,
+    Expect, GrpcProbe, HeadOrder, HttpProbe, Keepalive, Pass, ProbeSpec, RawProbe, TcpProbe, TlsSpec, Version,
 };
 use super::dialect::Dialect;
 use super::machine::{Counters, Lease, Limits, Machine, RiseFall};
@@ -37,6 +37,8 @@ pub struct CheckSpec {
     pub port: Option<u16>,
     /// Begins every probe's connection with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Probes share connections; without it each has its own.
+    pub keepalive: Option<Keepalive>,
     pub pace: Pace,
     pub timeout_ms: u64,
     pub timeout_scope: TimeoutScope,
@@ -61,6 +63,7 @@ impl CheckSpec {
             probe: ProbeSpec::Tcp(TcpProbe::default()),
             port: None,
             proxy_protocol: false,
+            keepalive: None,
             pace: Pace::every(5000),
             timeout_ms: 2000,
             timeout_scope: TimeoutScope::WholeProbe,

@@ -86,8 +86,6 @@ pub struct HttpProbe {
     pub order: HeadOrder,
     pub pass: Pass,
     pub tls: Option<TlsSpec>,
-    /// How many requests go over one connection; 1 closes it after each.
-    pub keepalive_requests: u32,
 }
 
 impl Default for HttpProbe {
@@ -103,7 +101,6 @@ impl Default for HttpProbe {
             order: HeadOrder::HostFirst,
             pass: Pass::Statuses(Statuses::range(200, 399)),
             tls: None,
-            keepalive_requests: 1,
         }
     }
 }
@@ -152,6 +149,13 @@ pub struct GrpcProbe {
     /// Keep a Watch stream open where the peer has it.
     pub watch: bool,
     pub tls: Option<TlsSpec>,
+}
+
+/// For how long one connection carries the probes of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Keepalive {
+    pub requests: u64,
+    pub time_ms: u64,
 }
 
 /// TLS of a probe.
