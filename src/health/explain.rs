@@ -15,7 +15,8 @@ use super::conf::{Plan, plans};
 use super::outcome::Outcome;
 use super::probe::{self, Aim, Memory, trace};
 use super::spec::{
-    AllDown, CheckSpec, Expect, HttpProbe, Initial, Keepalive, MachineSpec, Pass, ProbeSpec, TimeoutScope,
+    AllDown, CheckSpec, Expect, HttpProbe, Initial, Keepalive, MachineSpec, Pass, ProbeSpec,
+    TimeoutScope,
 };
 use super::target::Target;
 use crate::conf::{Scope, Sources};

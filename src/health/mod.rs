@@ -45,8 +45,8 @@ pub use self::outcome::{Kind, Outcome};
 pub use self::passive::judge_status;
 pub use self::schedule::{First, Schedule, phase_ms};
 pub use self::spec::{
-    AllDown, CheckSpec, Eject, Expect, Fatal, GrpcProbe, HeadOrder, HttpProbe, Initial,
-    Keepalive, MachineSpec, Pace, Pass, PassiveSpec, Policy, ProbeSpec, RawProbe, TcpProbe, TimeoutScope,
+    AllDown, CheckSpec, Eject, Expect, Fatal, GrpcProbe, HeadOrder, HttpProbe, Initial, Keepalive,
+    MachineSpec, Pace, Pass, PassiveSpec, Policy, ProbeSpec, RawProbe, TcpProbe, TimeoutScope,
     TlsSpec, Version,
 };
 pub use self::statuses::Statuses;

@@ -17,8 +17,8 @@ use super::plan::{Draft, Drafts, Origin};
 use crate::conf::{Builder, Diag, Directive};
 use crate::health::dialect::Dialect;
 use crate::health::spec::{
-    AllDown, CheckSpec, Expect, GrpcProbe, HttpProbe, Initial, Keepalive, MachineSpec, ProbeSpec, TcpProbe,
-    TlsSpec, Version,
+    AllDown, CheckSpec, Expect, GrpcProbe, HttpProbe, Initial, Keepalive, MachineSpec, ProbeSpec,
+    TcpProbe, TlsSpec, Version,
 };
 use crate::net::tls::ClientSpec;
 

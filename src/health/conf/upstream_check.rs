@@ -120,8 +120,7 @@ fn apply(b: &mut Builder<'_>) {
         return;
     };
     if let ProbeSpec::Raw(raw) = &mut draft.spec.probe {
-        draft.spec.keepalive =
-            requests.map(|requests| Keepalive { requests, time_ms: u64::MAX });
+        draft.spec.keepalive = requests.map(|requests| Keepalive { requests, time_ms: u64::MAX });
         if let Some(send) = send {
             raw.request = send;
         }

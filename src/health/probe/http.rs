@@ -61,12 +61,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(
-        &self,
-        aim: &Aim<'_>,
-        old: bool,
-        memory: &mut Memory,
-    ) -> Result<Outcome, Outcome> {
+    async fn run(&self, aim: &Aim<'_>, old: bool, memory: &mut Memory) -> Result<Outcome, Outcome> {
         let (spec, keepalive, limits) = (self.spec, self.keepalive, self.limits);
         let host = aim.host(spec.host.as_ref());
         let request = &request(spec, &host, old, keepalive.is_some());

@@ -18,7 +18,8 @@ use bstr::BString;
 pub use self::pace::Pace;
 pub use self::policy::{AllDown, Eject, Initial, PassiveSpec, Policy};
 pub use self::probe::{
-    Expect, GrpcProbe, HeadOrder, HttpProbe, Keepalive, Pass, ProbeSpec, RawProbe, TcpProbe, TlsSpec, Version,
+    Expect, GrpcProbe, HeadOrder, HttpProbe, Keepalive, Pass, ProbeSpec, RawProbe, TcpProbe,
+    TlsSpec, Version,
 };
 use super::dialect::Dialect;
 use super::machine::{Counters, Lease, Limits, Machine, RiseFall};
