@@ -1,42 +1,58 @@
 -- resty.md5, resty.sha1, resty.sha224 … resty.sha512: digests of text that comes in pieces.
 local B = ...
-local concat, setmetatable, sub = table.concat, setmetatable, string.sub
+local F = B.F
+local ffi = require "ffi"
+local error, setmetatable, tostring, type = error, setmetatable, tostring, type
 
--- A class whose objects collect pieces and hash them at the end.
-local function class(name, hash)
+ffi.cdef "typedef struct { double id; } moonbeat_digest;"
+local state = ffi.metatype("moonbeat_digest", {
+  __gc = function(s)
+    F.digest_free(s.id)
+  end,
+})
+local SIZE_MAX = 64
+local out = ffi.new("char[?]", SIZE_MAX)
+
+local function class(kind)
   local digest = { _VERSION = "0.16" }
   local mt = { __index = digest }
 
   function digest.new()
-    return setmetatable({ _name = name, pieces = {} }, mt)
+    local id = F.digest_new(kind)
+    if id < 0 then
+      return nil
+    end
+    return setmetatable({ state = state(id) }, mt)
   end
 
   function digest:update(s, length)
-    self.pieces[#self.pieces + 1] = length and sub(s, 1, length) or s
-    return true
+    if type(s) ~= "string" then
+      s = tostring(s)
+    end
+    if length and length > #s then
+      error("length of " .. length .. " is more than the text has", 2)
+    end
+    return F.digest_update(self.state.id, s, length or #s)
   end
 
   function digest:final()
-    return hash(concat(self.pieces))
+    local length = F.digest_final(self.state.id, out, SIZE_MAX)
+    if length < 0 then
+      return nil
+    end
+    return ffi.string(out, length)
   end
 
   function digest:reset()
-    self.pieces = {}
-    return true
+    return F.digest_final(self.state.id, out, SIZE_MAX) > 0
   end
 
   return digest
 end
 
-local sha2 = B.N["encode.sha2"]
-local digests = {
-  md5 = class("md5", B.N["encode.md5_bin"]),
-  sha1 = class("sha1", B.N["encode.sha1_bin"]),
-}
+local digests = { md5 = class(5), sha1 = class(1) }
 for _, bits in ipairs { 224, 256, 384, 512 } do
-  digests["sha" .. bits] = class("sha" .. bits, function(s)
-    return sha2(bits, s)
-  end)
+  digests["sha" .. bits] = class(bits)
 end
 
 return digests

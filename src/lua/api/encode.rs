@@ -9,7 +9,6 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_P
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
-use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::Topic;
 use crate::base::escape::{self, Pair, Set};
@@ -36,7 +35,6 @@ pub const TOPIC: Topic = Topic::of(&[
         phases: ANY,
         run: |c| c.ret(Sha1::digest(c.bytes(1)?).as_slice()),
     },
-    Op { name: "encode.sha2", phases: ANY, run: sha2 },
     Op { name: "encode.crc32", phases: ANY, run: |c| c.ret(crc32fast::hash(c.bytes(1)?)) },
     Op { name: "encode.hmac_sha1", phases: ANY, run: hmac_sha1 },
     Op { name: "encode.quote_sql_str", phases: ANY, run: quote_sql_str },
@@ -186,17 +184,6 @@ fn decode_base64url(c: &Call<'_>) -> Result<c_int, Raise> {
         other => *other,
     };
     c.ret(LENIENT.decode(text[..end].iter().map(url).collect::<Vec<_>>()).ok())
-}
-
-/// `(bits, text)`.
-fn sha2(c: &Call<'_>) -> Result<c_int, Raise> {
-    let text = c.bytes(2)?;
-    match c.int(1)? {
-        224 => c.ret(Sha224::digest(text).as_slice()),
-        256 => c.ret(Sha256::digest(text).as_slice()),
-        384 => c.ret(Sha384::digest(text).as_slice()),
-        _ => c.ret(Sha512::digest(text).as_slice()),
-    }
 }
 
 fn hmac_sha1(c: &Call<'_>) -> Result<c_int, Raise> {

@@ -11,6 +11,7 @@ mod arg;
 mod balancer;
 mod control;
 mod coroutine;
+mod digest;
 pub mod encode;
 pub mod errlog;
 mod header;
@@ -59,6 +60,7 @@ pub const TOPICS: &[&Topic] = &[
     &balancer::TOPIC,
     &control::TOPIC,
     &coroutine::TOPIC,
+    &digest::TOPIC,
     &encode::TOPIC,
     &errlog::TOPIC,
     &header::TOPIC,

@@ -12,6 +12,7 @@ use tokio::net::{UdpSocket, UnixDatagram};
 use super::conf::{self, Settings};
 use super::failure::Failure;
 use super::owner_of;
+use crate::base::errno::Errno;
 use crate::base::log::Level;
 use crate::base::slot::{Id, Slots};
 use crate::lua::ctx::Ctx;
@@ -206,7 +207,11 @@ async fn take(ctx: Rc<Ctx>, socket: Rc<Udp>, datagrams: Rc<Datagrams>, size: usi
             space.truncate(count);
             Reply::one(Bytes::from(space))
         }
-        Ok(Err(error)) => Failure::from(error).reply(),
+        Ok(Err(error)) => {
+            // As the socket calls of nginx complain by themselves, whatever lua_socket_log_errors.
+            ctx.log(Level::Error, &format!("recv() failed {}", Errno(&error)));
+            Failure::from(error).reply()
+        }
         Err(_) => {
             if done.0.settings.log_errors {
                 ctx.log(Level::Error, "lua udp socket read timed out");
