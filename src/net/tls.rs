@@ -30,7 +30,9 @@ pub use self::choosing::{Choice, connect_choosing};
 pub use self::ciphers::{Protocols, Suites};
 pub use self::client::{ClientSpec, ClientTls, Connected, connect};
 pub use self::hello::Hello;
-pub use self::pem::{LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key};
+pub use self::pem::{
+    LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key, system_authorities,
+};
 pub use self::server::{Certificate, ClientAuth, Refusal, ServerSpec, ServerTls, accept};
 pub use self::session::Session;
 pub use self::sessions::{ClientSession, Sessions};

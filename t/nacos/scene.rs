@@ -30,10 +30,15 @@ impl Scene {
 
     /// The same in a folder that an earlier server has left.
     pub fn start_in(prefix: Prefix, options: &str) -> Result<Scene, String> {
+        Scene::start_with(prefix, options, "")
+    }
+
+    /// The same with more lines beside its `listen`.
+    pub fn start_with(prefix: Prefix, options: &str, server: &str) -> Result<Scene, String> {
         let port = free_port();
         let example = source::read("conf/examples/nacos.conf");
         let example = example
-            .replace("127.0.0.1:8848", &format!("127.0.0.1:{port}"))
+            .replace("127.0.0.1:8848;", &format!("127.0.0.1:{port}; {server}"))
             .replace("nacos_naming;", &format!("nacos_naming {options};"));
         prefix.write("conf/example.conf", example)?;
         let conf = "daemon off;\nmaster_process off;\npid logs/nginx.pid;\n\

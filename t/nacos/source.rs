@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::scene::Scene;
 use crate::harness::case::Check;
+use crate::harness::certs::Pair;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port, run_to_end};
 
@@ -12,6 +13,9 @@ pub const ROWS: &[(&str, Check)] = &[
     ("over reloads, with weights and a backup", reloads),
     ("an upstream follows another server, and outlives it", other_server),
     ("a server that asks for a login", login),
+    ("a server behind TLS, known by its certificate", secure),
+    ("metadata chooses among the instances", metadata),
+    ("checks of every dialect apply on top", checks),
     ("directives that are wrong", wrong),
 ];
 
@@ -189,12 +193,90 @@ fn login() -> Result<(), String> {
     gateway.server.stop(&[])
 }
 
+fn secure() -> Result<(), String> {
+    let (keys, tls) = (Prefix::new()?, free_port());
+    let (pair, other) = (Pair::make(&keys, "nacos")?, Pair::make(&keys, "other")?);
+    let server = format!(
+        "listen 127.0.0.1:{tls} ssl; ssl_certificate {}; ssl_certificate_key {};",
+        pair.cert(),
+        pair.key()
+    );
+    let nacos = Scene::start_with(Prefix::new()?, "", &server)?;
+    let servers =
+        |more: &str| format!("{FOLLOW} nacos_server https://127.0.0.1:{tls} interval=50ms {more};");
+    let mut trusting = Gateway::start(&servers(&format!("ca={}", pair.cert())), "")?;
+    let mut doubting = Gateway::start(&servers(&format!("ca={}", other.cert())), "")?;
+    let mut careless = Gateway::start(&servers("verify=off"), "")?;
+    let backend = trusting.backends[0];
+    let form = format!("serviceName=orders&groupName=G&ip=127.0.0.1&port={backend}");
+    register(nacos.port, "POST", &form)?;
+    trusting.wait_for(&[backend])?;
+    careless.wait_for(&[backend])?;
+    doubting.wait_for(&[502])?;
+    if !doubting.server.error_log().contains("the peers stay as they are") {
+        return Err("nothing in the log about the certificate".into());
+    }
+    trusting.server.stop(&[])?;
+    doubting.server.stop(&[])?;
+    careless.server.stop(&[])
+}
+
+fn metadata() -> Result<(), String> {
+    let mut gateway = Gateway::start("nacos service=orders group=G metadata=zone=a;", "")?;
+    let [one, two] = gateway.backends;
+    gateway.naming("POST", one, "&metadata=zone=a,rack=1")?;
+    gateway.naming("POST", two, "&metadata=zone=b")?;
+    gateway.wait_for(&[one])?;
+    gateway.naming("PUT", two, "&metadata=zone=a")?;
+    gateway.wait_for(&[one, two])?;
+    gateway.naming("PUT", one, "")?;
+    gateway.wait_for(&[two])?;
+    gateway.server.stop(&[])
+}
+
+/// An instance that Nacos takes for well, and a check does not.
+fn checks() -> Result<(), String> {
+    let rows = [
+        ("health_check uri=/ interval=50ms;", ""),
+        ("check interval=50 rise=1 fall=1 timeout=500 type=tcp;", ""),
+        (
+            "",
+            "lua_shared_dict hc 1m;
+             init_worker_by_lua_block {
+                assert(require('resty.upstream.healthcheck').spawn_checker {
+                    shm = 'hc', upstream = 'orders', type = 'http', interval = 50, fall = 1,
+                    http_req = 'GET / HTTP/1.0\\r\\n\\r\\n', valid_statuses = {200} })
+             }",
+        ),
+    ];
+    for (upstream, http) in rows {
+        let mut gateway = Gateway::start(&format!("{FOLLOW} {upstream}"), http)?;
+        let ([one, two], dead) = (gateway.backends, free_port());
+        gateway.naming("POST", one, "")?;
+        gateway.naming("POST", dead, "")?;
+        gateway.wait_for(&[one])?;
+        gateway.naming("POST", two, "")?;
+        gateway.wait_for(&[one, two])?;
+        // The one that nobody reaches takes part no more: no request is tried there first.
+        let before = gateway.server.error_log().matches(&format!(":{dead}/")).count();
+        gateway.answers()?;
+        let after = gateway.server.error_log().matches(&format!(":{dead}/")).count();
+        if after > before {
+            return Err(format!("{upstream}: requests still go to the dead one"));
+        }
+        gateway.server.stop(&[])?;
+    }
+    Ok(())
+}
+
 fn wrong() -> Result<(), String> {
     let rows = [
         ("nacos group=G;", "", "\"nacos\" must have \"service\" parameter"),
         ("nacos service=a x=y;", "", "invalid parameter \"x=y\""),
         ("nacos service=;", "", "invalid parameter \"service=\""),
-        (FOLLOW, "nacos_server https://127.0.0.1;", "over https is not supported"),
+        (FOLLOW, "nacos_server https://127.0.0.1 ca=nope.crt;", "nope.crt"),
+        (FOLLOW, "nacos_server ftp://127.0.0.1;", "invalid URL prefix"),
+        ("nacos service=a metadata=x;", "", "invalid parameter \"metadata=x\""),
         (FOLLOW, "nacos_server interval=1s;", "needs the address of a server"),
         (FOLLOW, "nacos_server http://127.0.0.1 interval=0;", "invalid parameter \"interval=0\""),
     ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -39,6 +39,12 @@ pub enum LoadError {
     Ciphers(String),
     #[error("SSL: {0}")]
     Refused(String),
+}
+
+/// The file of the authorities the system trusts.
+pub fn system_authorities() -> Option<PathBuf> {
+    let known = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+    known.iter().map(Path::new).find(|path| path.exists()).map(Path::to_path_buf)
 }
 
 /// The certificates of a file, the server's own first.

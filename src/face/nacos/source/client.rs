@@ -6,14 +6,20 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::net::dial::{self, Dial, DialError};
+use crate::net::stream::Stream;
+use crate::net::tls::{self, TlsError, VerifyError};
 
-use super::conf::ServerAddr;
+use super::conf::{Secure, ServerAddr};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("{0}")]
     Dial(#[from] DialError),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Untrusted(#[from] VerifyError),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("no answer in time")]
@@ -31,21 +37,33 @@ pub enum ClientError {
 /// Asks with HTTP/1.0, whose answers end with the connection; gives the body of a 200.
 pub async fn ask(
     server: &ServerAddr,
+    secure: Option<&Secure>,
     method: &str,
     target: &str,
     form: &str,
 ) -> Result<Vec<u8>, ClientError> {
-    let exchange = exchange(server, method, target, form);
+    let exchange = exchange(server, secure, method, target, form);
     tokio::time::timeout(LIMIT, exchange).await.map_err(|_| ClientError::Timeout)?
 }
 
 async fn exchange(
     server: &ServerAddr,
+    secure: Option<&Secure>,
     method: &str,
     target: &str,
     form: &str,
 ) -> Result<Vec<u8>, ClientError> {
-    let mut stream = dial::connect(&server.addr, &Dial::default()).await?;
+    let stream = dial::connect(&server.addr, &Dial::default()).await?;
+    let mut stream = match (stream, secure, &server.name) {
+        (Stream::Plain(socket), Some(secure), Some(name)) => {
+            let connected = tls::connect(socket, &secure.client, Some(name)).await?;
+            if secure.verify {
+                connected.verify(Some(name))?;
+            }
+            connected.stream
+        }
+        (stream, ..) => stream,
+    };
     let request = format!(
         "{method} {}{target} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\
          User-Agent: moonbeat\r\nContent-Type: application/x-www-form-urlencoded\r\n\
@@ -56,7 +74,12 @@ async fn exchange(
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    (&mut stream).take(ANSWER_MAX + 1).read_to_end(&mut answer).await?;
+    let read = (&mut stream).take(ANSWER_MAX + 1).read_to_end(&mut answer).await;
+    // Some end a TLS connection without saying so; the length of the body tells what is missing.
+    read.map(drop).or_else(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => Ok(()),
+        _ => Err(e),
+    })?;
     if answer.len() as u64 > ANSWER_MAX {
         return Err(ClientError::Long);
     }
@@ -72,7 +95,15 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, ClientError> {
         header.name.eq_ignore_ascii_case("Transfer-Encoding")
             && header.value.eq_ignore_ascii_case(b"chunked")
     });
+    let promised = head.headers.iter().find_map(|header| {
+        let is_length = header.name.eq_ignore_ascii_case("Content-Length");
+        is_length.then(|| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok())
+    });
+    let got = answer.len() - length;
     match head.code {
+        Some(200) if promised.flatten().is_some_and(|promised| got < promised) => {
+            Err(ClientError::NoHttp)
+        }
         // Nobody may send chunks to a client of HTTP/1.0.
         Some(200) if chunked => Err(ClientError::NoHttp),
         Some(200) => Ok(answer[length..].to_vec()),
@@ -93,7 +124,8 @@ mod tests {
         let fine = body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{}");
         assert_eq!(fine.ok().as_deref(), Some(&b"{}"[..]));
         assert!(matches!(body(b"HTTP/1.1 403 No\r\n\r\n"), Err(ClientError::Status(403))));
-        for bad in [&b""[..], b"junk\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\r\n"] {
+        let short = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}";
+        for bad in [&b""[..], b"junk\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\r\n", short] {
             assert!(matches!(body(bad), Err(ClientError::NoHttp)));
         }
     }

@@ -49,6 +49,7 @@ struct Source {
     group: Arc<Group>,
     key: ServiceKey,
     clusters: String,
+    metadata: Vec<(String, String)>,
     remote: Option<Remote>,
 }
 
@@ -60,7 +61,8 @@ impl Source {
         let servers = own.unwrap_or(servers);
         let remote = (!servers.servers.is_empty()).then(|| Remote::new(servers.clone()));
         let (key, clusters) = (conf.service.clone()?, conf.clusters.clone());
-        Some(Self { group: group.clone(), key, clusters, remote })
+        let metadata = conf.metadata.clone();
+        Some(Self { group: group.clone(), key, clusters, metadata, remote })
     }
 
     /// Takes over what is known without asking.
@@ -78,7 +80,7 @@ impl Source {
 
     /// Gives the group these peers, and those its block lists, if that changes anything.
     fn apply(&self, list: &[Found]) {
-        let mut servers = peers::servers(list);
+        let mut servers = peers::servers(list, &self.metadata);
         servers.extend_from_slice(self.group.servers());
         let facts = |s: &Server| (s.name.clone(), s.weight, s.backup);
         let snapshot = self.group.snapshot();

@@ -1,5 +1,7 @@
 //! From instances to the servers of a group.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::face::nacos::naming::Service;
@@ -17,6 +19,8 @@ pub struct Found {
     pub healthy: bool,
     #[serde(default = "yes")]
     pub enabled: bool,
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
 }
 
 /// What a service's list shows now.
@@ -28,13 +32,21 @@ pub fn of_service(service: &Service, clusters: &str) -> Vec<Found> {
         weight: instance.weight,
         healthy: instance.healthy || chosen.protects,
         enabled: instance.enabled,
+        metadata: Some(instance.metadata.clone()),
     });
     found.collect()
 }
 
-/// The servers of a list: healthy ones with a weight. Fractions are kept to a hundredth.
-pub fn servers(list: &[Found]) -> Vec<Server> {
-    let usable = |found: &&Found| found.healthy && found.enabled && found.weight > 0.0;
+/// The servers of a list: healthy ones with a weight whose metadata has all of `wanted`. Fractions
+/// of weights are kept to a hundredth.
+pub fn servers(list: &[Found], wanted: &[(String, String)]) -> Vec<Server> {
+    let has = |found: &Found, (name, value): &(String, String)| {
+        found.metadata.as_ref().is_some_and(|words| words.get(name) == Some(value))
+    };
+    let usable = |found: &&Found| {
+        let usable = found.healthy && found.enabled && found.weight > 0.0;
+        usable && wanted.iter().all(|pair| has(found, pair))
+    };
     let usable: Vec<&Found> = list.iter().filter(usable).collect();
     let whole = usable.iter().all(|found| found.weight.fract() == 0.0);
     let factor = if whole { 1.0 } else { 100.0 };
@@ -66,11 +78,12 @@ mod tests {
     use super::*;
 
     fn found(ip: &str, weight: f64) -> Found {
-        Found { ip: ip.into(), port: 80, weight, healthy: true, enabled: true }
+        let metadata = Some([("zone".to_owned(), "a".to_owned())].into());
+        Found { ip: ip.into(), port: 80, weight, healthy: true, enabled: true, metadata }
     }
 
     fn weights(list: &[Found]) -> Vec<(String, i64)> {
-        servers(list).into_iter().map(|s| (s.name.to_string(), s.weight)).collect()
+        servers(list, &[]).into_iter().map(|s| (s.name.to_string(), s.weight)).collect()
     }
 
     #[test]
@@ -87,6 +100,15 @@ mod tests {
         let mut list = [found("10.0.0.1", 1.0), found("10.0.0.2", 1.0), found("a b", 1.0)];
         list[0].healthy = false;
         list[1].enabled = false;
-        assert!(servers(&list).is_empty());
+        assert!(servers(&list, &[]).is_empty());
+    }
+
+    #[test]
+    fn metadata_chooses() {
+        let mut list = [found("10.0.0.1", 1.0), found("10.0.0.2", 1.0)];
+        list[1].metadata = None;
+        let wanted = |value: &str| vec![("zone".to_owned(), value.to_owned())];
+        assert_eq!(servers(&list, &wanted("a")).len(), 1);
+        assert_eq!(servers(&list, &wanted("b")).len(), 0);
     }
 }

@@ -65,21 +65,22 @@ impl Remote {
     }
 
     async fn ask(&self, server: &ServerAddr, target: &str) -> Result<Vec<u8>, ClientError> {
+        let secure = self.conf.tls.as_ref();
         let Some((user, password)) = &self.conf.account else {
-            return client::ask(server, "GET", target, "").await;
+            return client::ask(server, secure, "GET", target, "").await;
         };
         let known = self.token().clone();
         let token = match known {
             Some(token) => token,
             None => {
                 let form = format!("username={}&password={}", escaped(user), escaped(password));
-                let body = client::ask(server, "POST", "/v1/auth/login", &form).await?;
+                let body = client::ask(server, secure, "POST", "/v1/auth/login", &form).await?;
                 let login: Login = serde_json::from_slice(&body)?;
                 self.token().insert(login.access_token).clone()
             }
         };
         let target = format!("{target}&accessToken={}", escaped(&token));
-        client::ask(server, "GET", &target, "").await
+        client::ask(server, secure, "GET", &target, "").await
     }
 
     fn token(&self) -> std::sync::MutexGuard<'_, Option<String>> {
