@@ -12,6 +12,7 @@ test:
 bench:
 	cargo build --release
 	benches/side_by_side.py
+	cargo bench --bench faces
 
 fuzz:
 	cargo test --test t -- fuzz

@@ -15,6 +15,7 @@
 mod apisix;
 mod bad_requests;
 mod conf_cases;
+mod examples;
 mod fuzz_conf;
 mod fuzz_http1;
 mod fuzz_http_req;
@@ -52,6 +53,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("http1 fuzz", fuzz_http1::cases),
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),
+    ("examples", examples::cases),
     ("grpc", grpc::cases),
     ("apisix", apisix::cases),
     ("kong", kong::cases),
