@@ -27,6 +27,7 @@ mod health_timelines;
 mod kong;
 mod nacos;
 mod process;
+mod sim_board;
 mod sim_health;
 mod sim_shdict;
 mod sim_upstream;
@@ -46,6 +47,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("health timelines", health_timelines::cases),
     ("health life", health_life::cases),
     ("health simulation", sim_health::cases),
+    ("board simulation", sim_board::cases),
     ("upstream simulation", sim_upstream::cases),
     ("http_req fuzz", fuzz_http_req::cases),
     ("health table", health_table::cases),

@@ -35,7 +35,7 @@ pub mod store;
 mod target;
 mod watch;
 
-pub use self::board::{Board, Event, Forced, Now, Override, Report, Reported, What};
+pub use self::board::{Board, Event, Forced, Now, Override, Report, Reported, SeatId, What};
 pub use self::check::{Check, Listener, Subscription, Targets};
 pub use self::core::{Core, Lane, Step};
 pub use self::dialect::log_line;

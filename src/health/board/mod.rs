@@ -209,9 +209,10 @@ impl Board {
                 *machine = self.spec.machine.rebuild(machine, now.mono_ms);
             }
             // Who is being probed goes on at the new pace; a new configuration is no new beginning.
-            match self.seats[at].due_ms {
-                Some(_) if self.probes() && !anew => self.repace(at, before_ms, now.mono_ms),
-                _ => self.start(at, now.mono_ms),
+            let armed = self.seats[at].due_ms.is_some() || self.seats[at].ready;
+            match armed && self.probes() && !anew {
+                true => self.repace(at, before_ms, now.mono_ms),
+                false => self.start(at, now.mono_ms),
             }
             self.set_timer(at);
         }
@@ -222,7 +223,12 @@ impl Board {
     pub fn restore(&mut self, now: Now, mut each: impl FnMut(&Target, &mut Machine) -> bool) {
         for at in self.order.clone() {
             let seat = &mut self.seats[at];
-            seat.proven |= each(&seat.watch.target, &mut seat.watch.machine);
+            if each(&seat.watch.target, &mut seat.watch.machine) {
+                seat.proven = true;
+                // The pace follows the state.
+                self.start(at, now.mono_ms);
+                self.set_timer(at);
+            }
         }
         self.shade_all(now);
     }

@@ -87,13 +87,13 @@ impl Board {
 
     /// Arms the first probe of a seat.
     pub(super) fn start(&mut self, at: usize, now_ms: u64) {
-        self.seats[at].due_ms = None;
-        self.seats[at].ready = false;
-        self.seats[at].last_ms = now_ms;
+        let seat = &mut self.seats[at];
+        (seat.due_ms, seat.ready) = (None, false);
         // The end of the one in flight arms the next.
-        if self.seats[at].watch.busy {
+        if seat.watch.busy {
             return;
         }
+        seat.last_ms = now_ms;
         let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
         if !self.probes() || interval_ms == 0 {
             return;
@@ -134,12 +134,18 @@ impl Board {
     /// and fro is probed all the same.
     pub(super) fn repace(&mut self, at: usize, before_ms: u64, now_ms: u64) {
         let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
-        let seat = &self.seats[at];
-        if seat.watch.busy || seat.ready || interval_ms == before_ms {
+        let seat = &mut self.seats[at];
+        if seat.watch.busy || interval_ms == before_ms {
             return;
         }
-        let (Some(due_ms), true) = (seat.due_ms, interval_ms > 0) else {
-            (self.seats[at].slot_ms, self.seats[at].last_ms) = (now_ms, now_ms);
+        if interval_ms == 0 {
+            (seat.due_ms, seat.ready) = (None, false);
+        }
+        if interval_ms == 0 || seat.ready {
+            return;
+        }
+        let Some(due_ms) = seat.due_ms else {
+            (seat.slot_ms, seat.last_ms) = (now_ms, now_ms);
             return self.rearm(at, now_ms);
         };
         let slot_ms = seat.last_ms + interval_ms;
