@@ -1,6 +1,6 @@
 //! The last step of output: status line, header lines and body framing, into the write buffer.
 
-use std::{cell::RefCell, io::Write, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 
@@ -174,8 +174,9 @@ fn general_lines(r: &Rc<Request>, out: &HeadersOut, text: &mut Vec<u8>) {
         line(text, b"Content-Type", &kind);
     }
     if let Some(length) = out.content_length {
-        // A Vec takes what is written to it.
-        let _ = write!(text, "Content-Length: {length}\r\n");
+        text.extend_from_slice(b"Content-Length: ");
+        text.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        text.extend_from_slice(b"\r\n");
     }
     if let Some(seconds) = out.last_modified
         && !out.list.contains(b"Last-Modified")
