@@ -37,12 +37,13 @@ pub const TOPIC: Topic = Topic::of(&[
 ]);
 
 fn headers(c: &Call<'_>) -> Result<c_int, Raise> {
-    let list = c.request()?.headers_in.borrow();
+    let headers = &c.request()?.headers_in;
     let max = c.opt_int(1)?;
     let most = usize::try_from(max.unwrap_or(100)).unwrap_or(0);
-    if (most == 0 || list.len() <= most) && list.names_differ() {
-        return Ok(header::push_unique(c, &list, c.truthy(2)));
+    if (most == 0 || headers.len() <= most) && headers.names_differ() {
+        return Ok(header::push_unique(c, headers, c.truthy(2)));
     }
+    let list = headers.borrow();
     let mut pairs = Vec::new();
     header::extend(&mut pairs, &list, c.truthy(2));
     header::limited(c, pairs, max)

@@ -16,6 +16,7 @@ use crate::base::escape::{self, Pair, Set};
 use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
+use crate::http::headers_in::HeadersIn;
 use crate::lua::ctx::{self, Ctx};
 use crate::lua::phase::{Phase, REQUEST};
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, guard};
@@ -239,18 +240,17 @@ fn resp_headers(c: &Call<'_>) -> Result<c_int, Raise> {
 }
 
 /// Pushes a table of lines no two of which have the same name; names in lower case unless `raw`.
-pub fn push_unique(c: &Call<'_>, list: &Headers, raw: bool) -> c_int {
+pub fn push_unique(c: &Call<'_>, list: &HeadersIn, raw: bool) -> c_int {
     c.push_table(0, list.len());
     let mut lower = Vec::with_capacity(32);
-    for header in list {
+    list.each(|name, value| {
         if raw {
-            c.put_text(&header.name, &header.value);
-        } else {
-            lower.clear();
-            lower.extend(header.name.iter().map(u8::to_ascii_lowercase));
-            c.put_text(&lower, &header.value);
+            return c.put_text(name, value);
         }
-    }
+        lower.clear();
+        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        c.put_text(&lower, value);
+    });
     1
 }
 
