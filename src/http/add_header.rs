@@ -9,7 +9,7 @@ use crate::{
     base::{clock, date, units},
     conf::{
         Builder, Diag, Directive, Part, Scope, inherit,
-        row::{HTTP_LEVELS, IF_LOCATION, Row, args, row},
+        row::{HTTP_LEVELS, IF_LOCATION, Row, args, row, take},
     },
 };
 
@@ -35,13 +35,21 @@ pub const ROWS: &[Row] = &[
         Ok(())
     }),
     row("expires", LEVELS, args(1, 2), set_expires),
+    row("add_header_inherit", LEVELS, take(1), |b, d| {
+        d.choice_slot(&mut b.part::<Lines>().headers_from_above, FROM_ABOVE)
+    }),
+    row("add_trailer_inherit", LEVELS, take(1), |b, d| {
+        d.choice_slot(&mut b.part::<Lines>().trailers_from_above, FROM_ABOVE)
+    }),
 ];
 
-/// What one block adds; a block with lines of its own takes none from above.
+/// What one block adds; a block with lines of its own usually takes none from above.
 #[derive(Default)]
 struct Lines {
     headers: Option<Vec<Line>>,
     trailers: Option<Vec<Line>>,
+    headers_from_above: Option<FromAbove>,
+    trailers_from_above: Option<FromAbove>,
     expires: Option<Expires>,
 }
 
@@ -78,7 +86,33 @@ enum When {
 
 impl Part for Lines {
     fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent: headers, trailers, expires);
+        inherit!(self, parent: expires, headers_from_above, trailers_from_above);
+        inherit_lines(&mut self.headers, &parent.headers, self.headers_from_above);
+        inherit_lines(&mut self.trailers, &parent.trailers, self.trailers_from_above);
+    }
+}
+
+/// Which lines of the outer level a block takes (`add_header_inherit`, nginx 1.29.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FromAbove {
+    /// Those above, unless it has lines of its own.
+    On,
+    Off,
+    /// Its own, and behind them those above.
+    Merge,
+}
+
+const FROM_ABOVE: &[(&str, FromAbove)] =
+    &[("on", FromAbove::On), ("off", FromAbove::Off), ("merge", FromAbove::Merge)];
+
+fn inherit_lines(own: &mut Option<Vec<Line>>, above: &Option<Vec<Line>>, how: Option<FromAbove>) {
+    match how.unwrap_or(FromAbove::On) {
+        FromAbove::On if own.is_none() => own.clone_from(above),
+        FromAbove::Merge => {
+            let lines: Vec<_> = own.iter().chain(above).flatten().cloned().collect();
+            *own = Some(lines).filter(|lines| !lines.is_empty());
+        }
+        _ => {}
     }
 }
 

@@ -41,6 +41,9 @@ pub const ROWS: &[Row] = &[
         Ok(())
     }),
     row("error_page", HTTP_LEVELS | IF_LOCATION, at_least(2), set_error_page),
+    row("auth_delay", HTTP_LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<CoreLoc>().auth_delay_ms)
+    }),
     row("satisfy", HTTP_LEVELS, take(1), |b, d| {
         d.choice_slot(&mut b.part::<CoreLoc>().satisfy_any, &[("all", false), ("any", true)])
     }),

@@ -8,7 +8,9 @@
 use bstr::{BString, ByteSlice};
 
 use crate::base::units;
-use crate::conf::row::{HTTP, HTTP_LEVELS, IF_LOCATION, Row, SERVER, Set, args, at_least, row};
+use crate::conf::row::{
+    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, Set, args, at_least, row,
+};
 use crate::conf::{Builder, Diag, Directive, Part};
 
 /// Directives without an effect.
@@ -24,9 +26,12 @@ pub const ROWS: &[Row] = &[
     one("types_hash_bucket_size", HTTP_LEVELS, number),
     one("proxy_headers_hash_max_size", HTTP_LEVELS, number),
     one("proxy_headers_hash_bucket_size", HTTP_LEVELS, number),
+    one("referer_hash_max_size", SERVER | LOCATION, number),
+    one("referer_hash_bucket_size", SERVER | LOCATION, number),
     // Memory pools: there are none.
     one("connection_pool_size", HTTP | SERVER, size),
     one("request_pool_size", HTTP | SERVER, size),
+    one("subrequest_output_buffer_size", HTTP_LEVELS, size),
     row("output_buffers", HTTP_LEVELS, args(2, 2), buffers),
     // How files are read and sockets written.
     one("sendfile", HTTP_LEVELS | IF_LOCATION, flag),
@@ -52,6 +57,8 @@ pub const ROWS: &[Row] = &[
     row("fastcgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
     row("uwsgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
     row("scgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
+    // Kept objects of TLS: files are read once a configuration.
+    row("ssl_certificate_cache", HTTP | SERVER, args(1, 3), |b, d| accept(b, d, |_| Ok(()))),
     // Workarounds for browsers nobody has any more.
     one("msie_refresh", HTTP_LEVELS, flag),
     row("keepalive_disable", HTTP_LEVELS, at_least(1), keepalive_disable),

@@ -19,6 +19,7 @@ pub struct CoreLoc {
     pub types: Option<Arc<Types>>,
     pub internal: bool,
     pub satisfy_any: Option<bool>,
+    pub auth_delay_ms: Option<u64>,
     pub recursive_error_pages: Option<bool>,
     pub server_tokens: Option<ServerTokens>,
     pub client_max_body_size: Option<u64>,
@@ -91,7 +92,7 @@ pub enum IfModifiedSince {
 
 impl Part for CoreLoc {
     fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent: root, error_pages, default_type, types, satisfy_any,
+        inherit!(self, parent: root, error_pages, default_type, types, satisfy_any, auth_delay_ms,
             recursive_error_pages, server_tokens, client_max_body_size, client_body_buffer_size,
             client_body_timeout_ms, client_body_in_file_only, client_body_in_single_buffer,
             client_body_temp_path, send_timeout_ms, keepalive_timeout_ms, keepalive_header_s,
@@ -113,6 +114,7 @@ macro_rules! accessors {
 
 accessors! {
     satisfy_any: bool = false;
+    auth_delay_ms: u64 = 0;
     recursive_error_pages: bool = false;
     client_max_body_size: u64 = 1 << 20;
     client_body_buffer_size: usize = 16 * 1024;

@@ -190,6 +190,21 @@ async fn access(r: &Rc<Request>) -> Flow {
     if r.is_subrequest() {
         return Flow::Next;
     }
+    let flow = judge_access(r).await;
+    let delay_ms = r.with_location(|location| location.core().auth_delay_ms());
+    if flow == Flow::Status(401) && delay_ms > 0 {
+        // `auth_delay`: who guesses passwords learns slowly whether one was right.
+        let delay = std::time::Duration::from_millis(delay_ms);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = r.conn.closed_by_client() => {}
+        }
+        crate::base::clock::update();
+    }
+    flow
+}
+
+async fn judge_access(r: &Rc<Request>) -> Flow {
     let any = r.with_location(|location| location.core().satisfy_any());
     let mut denied = None;
     let mut at = 0;

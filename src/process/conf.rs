@@ -98,6 +98,14 @@ pub const ROWS: &[Row] = &[
     }),
     row("load_module", MAIN, take(1), load_module),
     row("worker_cpu_affinity", MAIN, at_least(1), accept),
+    row("worker_rlimit_sigpending", MAIN, take(1), |b, d| {
+        d.number(1)?;
+        accept(b, d)
+    }),
+    flag("ssl_object_cache_inheritable", MAIN, |b, d| {
+        d.flag(1)?;
+        accept(b, d)
+    }),
     row("timer_resolution", MAIN, take(1), accept_time),
     row("debug_points", MAIN, take(1), |b, d| {
         d.choice(1, &[("stop", ()), ("abort", ())])?;

@@ -49,3 +49,28 @@ joe:{PLAIN}secret
 ["GET /t", "HEAD /t", "DELETE /t"]
 --- error_code eval
 [200, 200, 403]
+
+
+=== TEST 4: auth_delay keeps a refused client waiting
+--- config
+    location /slow {
+        auth_delay 200ms;
+        auth_basic "closed";
+        auth_basic_user_file $TEST_NGINX_HTML_DIR/users;
+        log_by_lua_block {
+            local waited = ngx.now() - ngx.req.start_time()
+            ngx.log(ngx.WARN, "status ", ngx.status, " late: ", waited >= 0.19)
+        }
+        try_files /index.html =404;
+    }
+--- user_files
+>>> users
+joe:{PLAIN}secret
+--- request eval
+["GET /slow", "GET /slow"]
+--- more_headers eval
+["", "Authorization: Basic am9lOnNlY3JldA=="]
+--- error_code eval
+[401, 200]
+--- error_log eval
+["status 401 late: true", "status 200 late: false"]

@@ -55,3 +55,16 @@ GET /t
 --- response_headers
 !X-A
 X-B: b
+
+
+=== TEST 6: add_header_inherit says which lines of the outer level are added
+--- http_config
+    add_header X-Outer 1;
+--- config
+    location /own { add_header X-Own 2; return 200 "own\n"; }
+    location /merge { add_header_inherit merge; add_header X-Own 2; return 200 "merge\n"; }
+    location /off { add_header_inherit off; return 200 "off\n"; }
+--- request eval
+["GET /own", "GET /merge", "GET /off"]
+--- response_headers eval
+["!X-Outer\nX-Own: 2", "X-Outer: 1\nX-Own: 2", "!X-Outer\n!X-Own"]
