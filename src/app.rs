@@ -104,14 +104,6 @@ const ROWS: &[&[Row]] = &[
     lua::api::socket::tls::ROWS,
     http::echo::conf::ROWS,
     http::balancer::ROWS,
-    http::proxy::conf::ROWS,
-    http::proxy::conf::CACHE_ROWS,
-    http::proxy::grpc::ROWS,
-    http::proxy::memc::ROWS,
-    http::proxy::memc::MEMC_ROWS,
-    http::proxy::memc::MEMCACHED_ROWS,
-    http::proxy::grpc::SSL_ROWS,
-    http::proxy::secure::PROXY_ROWS,
     http::index::ROWS,
     http::auth_basic::ROWS,
     http::autoindex::ROWS,
@@ -137,7 +129,6 @@ const ROWS: &[&[Row]] = &[
     http::headers_more::conf::ROWS,
     http::set_misc::ROWS,
     http::try_files::ROWS,
-    http::proxy::secure::ROWS,
     face::grpc::conf::ROWS,
     face::kong::conf::ROWS,
     face::apisix::conf::ROWS,
@@ -146,7 +137,7 @@ const ROWS: &[&[Row]] = &[
 ];
 
 fn table() -> Table {
-    Table::new(&[ROWS, lua::conf::ROWS].concat())
+    Table::new(&[ROWS, http::proxy::ROWS, lua::conf::ROWS].concat())
 }
 
 /// Participants of the phases, in the order they run within a phase.
@@ -197,6 +188,7 @@ const VARS: &[&[http::vars::VarRow]] = &[
     http::echo::VARS,
     http::proxy::vars::VARS,
     http::proxy::memc::VARS,
+    http::proxy::cgi::fastcgi::VARS,
     http::gzip::VARS,
     http::referer::VARS,
     http::limit_rate::VARS,

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bstr::ByteSlice;
 use bytes::Bytes;
 
 use crate::{
     conf::{
         Builder, Diag, Directive,
         row::{
-            Contexts, HTTP, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, Row, args, at_least,
-            flag, row, take,
+            Contexts, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, Row, args, flag, row, take,
         },
     },
     http::{
@@ -22,39 +20,23 @@ use crate::{
 };
 
 use super::{
-    HANDLER,
     cache::conf::cache_rows,
     cookie::FlagRule,
+    family::{Family, Settings},
+    handler,
     rewrite::{Pattern, Rewrite},
-    settings::{Fixed, Pass, Proxy, Settings, Version, ignore, next},
+    rows::{answer_rows, body_rows, peer_rows, push},
+    settings::{Fixed, Pass, Proxy, Version},
     target,
 };
 
-/// A row whose argument goes into a slot of [`Proxy`].
-macro_rules! slot {
-    ($name:literal, $arity:expr, $reader:ident, $field:ident) => {
-        row($name, HTTP_LEVELS, $arity, |b, d| d.$reader(&mut b.part::<Proxy>().$field))
-    };
-}
-
 pub const ROWS: &[Row] = &[
-    row("proxy_pass", PASS_LEVELS, take(1), set_pass),
+    row("proxy_pass", PROXY_LEVELS, take(1), set_proxy_pass),
     row("proxy_redirect", HTTP_LEVELS, args(1, 2), set_redirect),
     row("proxy_cookie_domain", HTTP_LEVELS, args(1, 2), set_cookie_domain),
     row("proxy_cookie_path", HTTP_LEVELS, args(1, 2), set_cookie_path),
     row("proxy_cookie_flags", HTTP_LEVELS, args(1, 4), set_cookie_flags),
     row("proxy_set_header", HTTP_LEVELS, take(2), set_header::<Proxy>),
-    row("proxy_hide_header", HTTP_LEVELS, take(1), |b, d| {
-        add_name(&mut b.part::<Proxy>().hide_headers, d)
-    }),
-    row("proxy_pass_header", HTTP_LEVELS, take(1), |b, d| {
-        add_name(&mut b.part::<Proxy>().pass_headers, d)
-    }),
-    row("proxy_ignore_headers", HTTP_LEVELS, at_least(1), |b, d| {
-        let mask = b.mask(d, ignore::WORDS)?;
-        *b.part::<Proxy>().ignore_headers.get_or_insert(0) |= mask;
-        Ok(())
-    }),
     row("proxy_set_body", HTTP_LEVELS, take(1), |b, d| {
         let body = Template::compile(b, d.arg(1))?;
         d.once(&mut b.part::<Proxy>().body, |_| Ok(body))
@@ -63,70 +45,40 @@ pub const ROWS: &[Row] = &[
         let method = Template::compile(b, d.arg(1))?;
         d.once(&mut b.part::<Proxy>().method, |_| Ok(method))
     }),
-    row("proxy_limit_rate", HTTP_LEVELS, take(1), |b, d| {
-        let rate = Template::compile(b, d.arg(1))?;
-        if rate.is_constant() {
-            d.size(1)?;
-        }
-        d.once(&mut b.part::<Proxy>().limit_rate, |_| Ok(rate))
-    }),
-    row("proxy_bind", HTTP_LEVELS, args(1, 2), set_bind::<Proxy>),
     row("proxy_http_version", HTTP_LEVELS, take(1), |b, d| {
         let choices = [("1.0", Version::Http10), ("1.1", Version::Http11), ("2", Version::Http2)];
         d.choice_slot(&mut b.part::<Proxy>().version, &choices)
     }),
-    slot!("proxy_buffering", take(1), flag_slot, buffering),
-    slot!("proxy_request_buffering", take(1), flag_slot, request_buffering),
-    slot!("proxy_ignore_client_abort", take(1), flag_slot, ignore_client_abort),
-    slot!("proxy_intercept_errors", take(1), flag_slot, intercept_errors),
-    slot!("proxy_pass_request_headers", take(1), flag_slot, pass_request_headers),
-    slot!("proxy_pass_request_body", take(1), flag_slot, pass_request_body),
-    slot!("proxy_pass_trailers", take(1), flag_slot, pass_trailers),
-    slot!("proxy_socket_keepalive", take(1), flag_slot, socket_keepalive),
-    slot!("proxy_connect_timeout", take(1), msec_slot, connect_timeout_ms),
-    slot!("proxy_send_timeout", take(1), msec_slot, send_timeout_ms),
-    slot!("proxy_read_timeout", take(1), msec_slot, read_timeout_ms),
-    slot!("proxy_buffer_size", take(1), size_slot, buffer_size),
-    slot!("proxy_buffers", take(2), buffers_slot, buffers),
-    row("proxy_next_upstream", HTTP_LEVELS, at_least(1), |b, d| {
-        let mask = b.mask(d, next::WORDS)?;
-        *b.part::<Proxy>().next_upstream.get_or_insert(0) |= mask;
-        Ok(())
+    flag("proxy_pass_trailers", HTTP_LEVELS, |b, d| {
+        d.flag_slot(&mut b.part::<Proxy>().pass_trailers)
     }),
-    slot!("proxy_next_upstream_tries", take(1), number_slot, next_upstream_tries),
-    slot!("proxy_next_upstream_timeout", take(1), msec_slot, next_upstream_timeout_ms),
-    // Checked and without effect: buffers here are memory of the size that is needed.
-    row("proxy_busy_buffers_size", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
-    row("proxy_max_temp_file_size", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
-    row("proxy_temp_file_write_size", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
-    row("proxy_temp_path", HTTP_LEVELS, args(1, 4), |_, _| Ok(())),
+    // Checked and without effect, as where the system has no such thing.
     row("proxy_send_lowat", HTTP_LEVELS, take(1), |_, d| d.size(1).map(drop)),
     row("proxy_headers_hash_max_size", HTTP_LEVELS, take(1), |_, d| d.number(1).map(drop)),
     row("proxy_headers_hash_bucket_size", HTTP_LEVELS, take(1), |_, d| d.number(1).map(drop)),
-    flag("proxy_force_ranges", HTTP_LEVELS, |b, d| {
-        d.flag_slot(&mut b.part::<Proxy>().force_ranges)
-    }),
     flag("proxy_cache_convert_head", HTTP_LEVELS, |b, d| {
         d.flag_slot(&mut b.part::<Proxy>().cache.convert_head)
     }),
-    row("proxy_store", HTTP_LEVELS, take(1), |_, d| off_only(d)),
 ];
 
+pub const PEER_ROWS: &[Row] = &peer_rows!("proxy", Proxy);
+pub const ANSWER_ROWS: &[Row] = &answer_rows!("proxy", Proxy);
+pub const BODY_ROWS: &[Row] = &body_rows!("proxy", Proxy);
 /// `proxy_cache` and its kin.
 pub const CACHE_ROWS: &[Row] = &cache_rows!("proxy", Proxy);
 
-fn set_pass(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+fn set_proxy_pass(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     if b.part::<Proxy>().pass.is_some() {
         return Err(d.wrong("is duplicate"));
     }
-    b.part::<Content>().0 = Some(&HANDLER);
+    b.part::<Content>().0 = Some(handler(Family::Http));
     let text = d.arg(1);
     if text.contains(&b'$') {
         let url = Template::compile(b, text)?;
         b.part::<Proxy>().pass = Some(Pass::Variable(url));
         return Ok(());
     }
-    let Some((tls, default_port, rest)) = target::scheme(text) else {
+    let Some((tls, default_port, rest)) = Family::Http.split(text) else {
         return Err(d.wrong_arg(1, "invalid URL prefix"));
     };
     let want = Want { uri_part: true, no_resolve: true, default_port, ..Want::default() };
@@ -153,6 +105,40 @@ fn set_pass(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         location,
     };
     b.part::<Proxy>().pass = Some(Pass::Fixed(Arc::new(fixed)));
+    Ok(())
+}
+
+/// A `*_pass` of the other families: an address or a group, nothing behind it.
+pub fn set_pass<F: Settings>(
+    b: &mut Builder<'_>,
+    d: &Directive,
+    family: Family,
+) -> Result<(), Diag> {
+    if b.part::<F>().settings().pass.is_some() {
+        return Err(d.wrong("is duplicate"));
+    }
+    b.part::<Content>().0 = Some(handler(family));
+    let text = d.arg(1);
+    if text.contains(&b'$') {
+        let url = Template::compile(b, text)?;
+        b.part::<F>().settings().pass = Some(Pass::Variable(url));
+        return Ok(());
+    }
+    let Some((tls, _, rest)) = family.split(text) else {
+        return Err(d.wrong_arg(1, "invalid URL prefix"));
+    };
+    let want = Want { no_resolve: true, ..Want::default() };
+    let url = Url::parse(rest, &want)
+        .map_err(|e| d.wrong_arg(1, format!("{e} in upstream \"{}\"", bstr::BStr::new(rest))))?;
+    let fixed = Fixed {
+        group: upstream::conf::mention(b, d, &url)?,
+        origin: target::authority(&url, tls),
+        uri: Bytes::new(),
+        replaced: 0,
+        url: Bytes::copy_from_slice(text),
+        location: Bytes::new(),
+    };
+    b.part::<F>().settings().pass = Some(Pass::Fixed(Arc::new(fixed)));
     Ok(())
 }
 
@@ -286,44 +272,6 @@ pub fn set_header<F: Settings>(b: &mut Builder<'_>, d: &Directive) -> Result<(),
     Ok(())
 }
 
-pub fn add_name(slot: &mut Option<Arc<Vec<Bytes>>>, d: &Directive) -> Result<(), Diag> {
-    push(slot, Bytes::copy_from_slice(d.arg(1)));
-    Ok(())
-}
-
-/// Appends to a list of the block being read.
-fn push<T>(slot: &mut Option<Arc<Vec<T>>>, item: T) {
-    let list = slot.get_or_insert_with(|| Arc::new(Vec::new()));
-    if let Some(list) = Arc::get_mut(list) {
-        list.push(item);
-    }
-}
-
-pub fn set_bind<F: Settings>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    if d.arg_count() == 2 {
-        if d.arg(2) != "transparent" {
-            return Err(d.bad_param(2));
-        }
-        return Err(d.wrong_arg(2, "transparent proxying is not supported on this platform"));
-    }
-    let value = match d.arg(1).as_bytes() {
-        b"off" => None,
-        text => Some(Template::compile(b, text)?),
-    };
-    if let Some(value) = value.as_ref().filter(|value| value.is_constant())
-        && target::local(&value.text).is_none()
-    {
-        return Err(d.wrong_arg(1, format!("invalid address \"{}\"", d.arg(1))));
-    }
-    d.once(&mut b.part::<F>().settings().bind, |_| Ok(value))
-}
-
-/// Switches of what is not built in may only say so.
-fn off_only(d: &Directive) -> Result<(), Diag> {
-    match d.arg(1).as_bytes() {
-        b"off" => Ok(()),
-        _ => Err(d.wrong("is not supported, it can only be \"off\"")),
-    }
-}
-
-const PASS_LEVELS: Contexts = LOCATION | IF_LOCATION | LIMIT_EXCEPT;
+const PROXY_LEVELS: Contexts = LOCATION | IF_LOCATION | LIMIT_EXCEPT;
+/// Where other passes may stand.
+pub const PASS_LEVELS: Contexts = LOCATION | IF_LOCATION;

@@ -2,38 +2,37 @@
 //!
 //! ```text
 //!  Unsent ─▶ socket        both directions at once: an upstream may answer before all is sent
-//!  socket ─▶ buffer ─▶ response::Parser ─▶ ResponseHead, and what came behind it
+//!  socket ─▶ buffer ─▶ Reading ─▶ ResponseHead, and what came behind it
 //! ```
 
 use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
 use bstr::BString;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::{
     base::clock,
     net::{
-        http1::{
-            ResponseHead, UpstreamError,
-            response::{self, Parser},
-        },
+        http1::{ResponseHead, response},
         stream::Stream,
     },
 };
 
 use super::{
-    fault::{During, Fault},
+    cgi::records::Records,
+    fault::{During, End, Fault},
     h2::call::Call,
     link::Link,
     memc::reply::Tail,
-    outgoing::Unsent,
+    reading::{Parsed, Reading},
+    sending::Unsent,
 };
 
 /// What came back.
@@ -52,6 +51,8 @@ pub struct Reply {
     pub ignored: Vec<BString>,
     /// The rest of an exchange over HTTP/2.
     pub call: Option<Box<Call>>,
+    /// The rest of an answer in FastCGI's records.
+    pub records: Option<Box<Records>>,
     /// What only memcached's answers have.
     pub tail: Option<Tail>,
 }
@@ -66,37 +67,44 @@ pub struct Limits {
 }
 
 /// Sends the request and reads the response's head. The link is lost with an error.
-pub async fn run(mut link: Link, mut unsent: Unsent, limits: &Limits) -> Result<Reply, Fault> {
+pub async fn run(
+    mut link: Link,
+    mut unsent: Unsent,
+    mut reading: Reading,
+    limits: &Limits,
+) -> Result<Reply, End> {
     let mut buf = BytesMut::with_capacity(limits.head_bytes);
-    let mut parser = Parser::new(limits.head_bytes);
     let mut received = 0;
     let mut ignored = Vec::new();
     let mut sending = true;
     loop {
-        let limit = if sending { limits.send } else { limits.read };
+        let limit = match sending {
+            true if unsent.waits_for_client() => NEVER,
+            true => limits.send,
+            false => limits.read,
+        };
         let room = limits.head_bytes.saturating_sub(buf.len()).max(1);
         let step = step(&mut link, sending.then_some(&mut unsent), &mut buf, room);
         let Ok(step) = tokio::time::timeout(limit, step).await else {
             clock::update();
             let during = if sending { During::Sending } else { During::ReadingHead };
-            return Err(Fault::Timeout(during));
+            return Err(End::Try(Fault::Timeout(during)));
         };
         clock::update();
         match step? {
             Progress::Sent => sending = false,
             Progress::Wrote => continue,
-            Progress::Read(0) => return Err(Fault::Closed),
+            Progress::Read(0) => return Err(End::Try(Fault::Closed)),
             Progress::Read(count) => received += count as u64,
         }
         if buf.is_empty() {
             continue;
         }
-        let (head, headless) = match parse(&mut parser, &mut buf, &mut ignored) {
+        let (head, headless) = match reading.step(&mut buf, &mut ignored) {
             Parsed::More => continue,
             Parsed::Head(head) => (head, false),
-            // HTTP/0.9: everything is body, as nginx has it.
-            Parsed::Bad(UpstreamError::NoStatusLine) => (Parser::new(0).finish(Bytes::new()), true),
-            Parsed::Bad(error) => return Err(Fault::Header(error)),
+            Parsed::Headless(head) => (head, true),
+            Parsed::Bad(fault) => return Err(End::Try(fault)),
         };
         return Ok(Reply {
             link,
@@ -107,6 +115,7 @@ pub async fn run(mut link: Link, mut unsent: Unsent, limits: &Limits) -> Result<
             unsent: sending,
             ignored,
             call: None,
+            records: reading.into_records(),
             tail: None,
         });
     }
@@ -125,20 +134,20 @@ async fn step(
     mut unsent: Option<&mut Unsent>,
     buf: &mut BytesMut,
     room: usize,
-) -> Result<Progress, Fault> {
+) -> Result<Progress, End> {
     poll_fn(|cx| {
         if let Some(unsent) = unsent.as_deref_mut() {
             let before = link.sent;
             match poll_send(link, unsent, cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(Progress::Sent)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Send(error))),
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
                 Poll::Pending if link.sent > before => return Poll::Ready(Ok(Progress::Wrote)),
                 Poll::Pending => {}
             }
         }
         poll_read(&mut link.stream, buf, room, cx).map(|read| match read {
             Ok(count) => Ok(Progress::Read(count)),
-            Err(error) => Err(Fault::Recv(error)),
+            Err(error) => Err(End::Try(Fault::Recv(error))),
         })
     })
     .await
@@ -148,19 +157,28 @@ fn poll_send(
     link: &mut Link,
     unsent: &mut Unsent,
     cx: &mut std::task::Context<'_>,
-) -> Poll<io::Result<()>> {
-    while let Some(front) = unsent.front()? {
-        match Pin::new(&mut link.stream).poll_write(cx, front) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(count)) => {
+) -> Poll<Result<(), End>> {
+    let failed = |error: io::Error| End::Try(Fault::Send(error));
+    loop {
+        match unsent.poll_fill(cx)? {
+            Poll::Ready(false) => break,
+            Poll::Ready(true) => {}
+            Poll::Pending => {
+                // What has come goes out before more is waited for.
+                ready!(Pin::new(&mut link.stream).poll_flush(cx)).map_err(failed)?;
+                return Poll::Pending;
+            }
+        }
+        match ready!(Pin::new(&mut link.stream).poll_write(cx, unsent.front())) {
+            Ok(0) => return Poll::Ready(Err(failed(io::ErrorKind::WriteZero.into()))),
+            Ok(count) => {
                 unsent.advance(count);
                 link.sent += count as u64;
             }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(failed(error))),
         }
     }
-    Pin::new(&mut link.stream).poll_flush(cx)
+    Pin::new(&mut link.stream).poll_flush(cx).map_err(failed)
 }
 
 /// Reads up to `room` bytes into the buffer's spare space.
@@ -176,33 +194,6 @@ pub fn poll_read(
     pin!(read).poll(cx)
 }
 
-enum Parsed {
-    More,
-    Head(ResponseHead),
-    Bad(UpstreamError),
-}
-
-/// Parses on; interim answers (1xx but 101) are passed over.
-fn parse(parser: &mut Parser, buf: &mut BytesMut, ignored: &mut Vec<BString>) -> Parsed {
-    loop {
-        match parser.step(buf) {
-            Ok(false) => return Parsed::More,
-            Err(error) => return Parsed::Bad(error),
-            Ok(true) => {}
-        }
-        ignored.append(&mut parser.take_ignored());
-        let whole = std::mem::replace(parser, Parser::new(parser.max_bytes()));
-        let raw = buf.split_to(whole.head_len()).freeze();
-        let head = whole.finish(raw);
-        if !(100..200).contains(&head.status) || head.status == 101 {
-            return Parsed::Head(head);
-        }
-        if buf.is_empty() {
-            return Parsed::More;
-        }
-    }
-}
-
 /// Where the body of a reply ends.
 pub fn body_end(reply: &Reply, is_head: bool) -> response::Body {
     if reply.headless {
@@ -210,3 +201,6 @@ pub fn body_end(reply: &Reply, is_head: bool) -> response::Body {
     }
     reply.head.body(is_head)
 }
+
+/// About three years: while the client sends there is a limit of its own.
+const NEVER: Duration = Duration::from_secs(100_000_000);

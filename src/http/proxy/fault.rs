@@ -25,7 +25,7 @@ pub enum Fault {
     /// The TLS handshake, or what the certificate says.
     Tls(String),
     Header(UpstreamError),
-    /// What is not the protocol spoken, or a request the upstream rejected.
+    /// What cannot be in the protocol spoken, or a request the upstream rejected.
     Invalid(String),
     /// An answer that `proxy_next_upstream` calls a failure.
     Status(u16),
@@ -110,6 +110,10 @@ impl Fault {
             Self::Invalid(e) => (Level::Error, e.clone()),
             Self::Status(_) => return None,
         };
+        // What was said already.
+        if text.is_empty() {
+            return None;
+        }
         Some((level, text))
     }
 

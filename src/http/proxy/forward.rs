@@ -15,10 +15,11 @@ use crate::{
     upstream::{KeepaliveConf, Seed},
 };
 
-use super::{memc::command::Command, passage::Passage, respond};
+use super::{memc::command::Command, outgoing, passage::Passage, respond};
 
 pub use super::{
-    settings::{Family, Origin, next},
+    family::Family,
+    settings::{Origin, next},
     target::Target,
 };
 
@@ -85,10 +86,15 @@ pub struct Failed {
 
 /// Reads the request's body and passes the request on.
 pub async fn forward(r: &Rc<Request>, to: Forward) -> Result<Flow, Failed> {
-    if let Err(error) = r.read_body().await {
+    let location = r.location();
+    let conf = to.choices.family.conf(&location.scope);
+    if !outgoing::streams(r, conf, to.choices.family)
+        && let Err(error) = r.read_body().await
+    {
         return Err(Failed { status: error.0, no_live: false });
     }
-    let mut passage = Passage::forward(r, r.location(), to);
+    let passage = Passage::forward(r, r.location(), to);
+    let mut passage = passage.map_err(|status| Failed { status, no_live: false })?;
     match passage.answer().await {
         Ok(reply) => Ok(respond::run(&mut passage, reply).await),
         Err(status) => Err(Failed { status, no_live: passage.no_live }),

@@ -1,4 +1,4 @@
-//! `proxy_pass`: requests passed on to HTTP servers, and their answers passed back.
+//! `proxy_pass` and its kin: requests passed on to other servers, and their answers passed back.
 //!
 //! ```text
 //!  read body ─▶ target ─▶ outgoing ─▶ passage (tries) ─▶ exchange ─▶ respond ─▶ relay | tunnel
@@ -6,22 +6,30 @@
 //! ```
 
 pub mod cache;
+pub mod cgi;
 pub mod conf;
 mod cookie;
 mod exchange;
+mod family;
 mod fault;
 pub mod forward;
+mod framing;
 pub mod grpc;
 mod h2;
 mod link;
 pub mod memc;
 mod outgoing;
 mod passage;
+mod reading;
 mod relay;
 mod respond;
 mod rewrite;
+mod rows;
 pub mod secure;
+mod sending;
 mod settings;
+mod source;
+mod store;
 mod target;
 mod tunnel;
 pub mod vars;
@@ -29,7 +37,7 @@ pub mod vars;
 use std::rc::Rc;
 
 use crate::{
-    conf::Scope,
+    conf::{Row, Scope},
     http::{
         phase::{Flow, Handler, Step},
         request::Request,
@@ -38,24 +46,58 @@ use crate::{
 
 use self::{
     cache::Opened,
+    cgi::{fastcgi, scgi, uwsgi},
     exchange::Reply,
+    family::Family,
     passage::Passage,
-    settings::{Family, Proxy},
+    settings::Proxy,
     target::Target,
 };
 
-/// The content handler of locations with `proxy_pass`.
-pub static HANDLER: ProxyPass = ProxyPass;
+/// All rows of the families of directives.
+pub const ROWS: &[&[Row]] = &[
+    conf::ROWS,
+    conf::PEER_ROWS,
+    conf::ANSWER_ROWS,
+    conf::BODY_ROWS,
+    conf::CACHE_ROWS,
+    secure::ROWS,
+    secure::PROXY_ROWS,
+    grpc::ROWS,
+    grpc::PEER_ROWS,
+    grpc::ANSWER_ROWS,
+    grpc::SSL_ROWS,
+    fastcgi::ROWS,
+    fastcgi::PEER_ROWS,
+    fastcgi::ANSWER_ROWS,
+    fastcgi::BODY_ROWS,
+    fastcgi::CACHE_ROWS,
+    scgi::ROWS,
+    scgi::PEER_ROWS,
+    scgi::ANSWER_ROWS,
+    scgi::BODY_ROWS,
+    scgi::CACHE_ROWS,
+    uwsgi::ROWS,
+    uwsgi::PEER_ROWS,
+    uwsgi::ANSWER_ROWS,
+    uwsgi::BODY_ROWS,
+    uwsgi::CACHE_ROWS,
+    uwsgi::SSL_ROWS,
+    memc::ROWS,
+    memc::MEMCACHED_ROWS,
+    memc::MEMC_ROWS,
+];
 
-pub struct ProxyPass;
+/// The content handler of locations with a `*_pass`.
+pub struct PassOn(Family);
 
-impl Handler for ProxyPass {
+impl Handler for PassOn {
     fn applies(&self, _scope: &Scope) -> bool {
         false
     }
 
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
-        Step::wait(pass(r))
+        Step::wait(pass(r, self.0))
     }
 
     fn adds_slash(&self) -> bool {
@@ -63,24 +105,38 @@ impl Handler for ProxyPass {
     }
 }
 
-async fn pass(r: &Rc<Request>) -> Flow {
-    if let Err(error) = r.read_body().await {
-        return Flow::Status(error.0);
+fn handler(family: Family) -> &'static dyn Handler {
+    match family {
+        Family::Http => &PassOn(Family::Http),
+        Family::Grpc => &PassOn(Family::Grpc),
+        Family::Fastcgi => &PassOn(Family::Fastcgi),
+        Family::Scgi => &PassOn(Family::Scgi),
+        Family::Uwsgi => &PassOn(Family::Uwsgi),
+        Family::Memcached | Family::Memc => memc::handler(family),
     }
+}
+
+async fn pass(r: &Rc<Request>, family: Family) -> Flow {
     let location = r.location();
-    let Some(pass) = &location.scope.part::<Proxy>().pass else { return Flow::Status(500) };
-    let target = match Target::find(r, pass, Family::Http).await {
+    let conf = family.conf(&location.scope);
+    if let Err(status) = prepare(r, conf, family).await {
+        return Flow::Status(status);
+    }
+    let Some(pass) = &conf.pass else { return Flow::Status(500) };
+    let target = match Target::find(r, pass, family).await {
         Ok(target) => target,
         Err(status) => return Flow::Status(status),
     };
-    let conf = location.scope.part::<Proxy>();
     let caching = match cache::open(r, conf, &target).await {
         Opened::Off => None,
-        Opened::Hit(stored, status) => return cache::send(r, conf, stored, status).await,
+        Opened::Hit(stored, status) => return cache::send(r, family, conf, stored, status).await,
         Opened::Ask(caching) => Some(caching),
         Opened::Status(status) => return Flow::Status(status),
     };
-    let mut passage = Passage::new(r, location.clone(), target, Family::Http, caching);
+    let mut passage = match Passage::new(r, location.clone(), target, family, caching) {
+        Ok(passage) => passage,
+        Err(status) => return Flow::Status(status),
+    };
     let answer = passage.answer().await;
     if passage.caching.is_some() {
         return settle(&mut passage, conf, answer).await;
@@ -89,6 +145,18 @@ async fn pass(r: &Rc<Request>) -> Flow {
         Ok(reply) => respond::run(&mut passage, reply).await,
         Err(status) => Flow::Status(status),
     }
+}
+
+/// What comes before anybody is asked: the body is read, or will not be.
+async fn prepare(r: &Rc<Request>, conf: &Proxy, family: Family) -> Result<(), u16> {
+    if family == Family::Grpc {
+        // The client may ask for trailers in HTTP/1 too: its response is chunked then.
+        r.headers_out.borrow_mut().expects_trailers = true;
+    }
+    if outgoing::streams(r, conf, family) {
+        return Ok(());
+    }
+    r.read_body().await.map_err(|error| error.0)
 }
 
 /// An answer the cache may have its own opinion of.
@@ -113,7 +181,7 @@ async fn settle(p: &mut Passage<'_>, conf: &Proxy, answer: Result<Reply, u16>) -
         }
         // Whoever waits may look again.
         p.caching = None;
-        return cache::send(p.r, conf, stored, status).await;
+        return cache::send(p.r, p.family(), conf, stored, status).await;
     }
     match answer {
         Ok(reply) => respond::run(p, reply).await,

@@ -6,59 +6,43 @@
 //!  the client's lines           but those named above
 //! ```
 
-use std::{
-    cell::RefCell,
-    fs::File,
-    io::{self, Read},
-    rc::Rc,
-};
+use std::{io, rc::Rc};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use crate::{base::log::Level, http::body::Expected, http::request::Request};
 
 use super::{
+    cgi::{fastcgi, scgi, uwsgi},
+    family::Family,
     forward::Choices,
-    h2::{
-        self,
-        source::{Kept, Source},
-    },
-    settings::{Family, Proxy, Version},
+    h2,
+    sending::Wrapping,
+    settings::{Proxy, Version},
+    source::Body,
     target::Target,
 };
 
-/// The bytes of one request; `copy` gives them anew for each try.
+/// The bytes of one request, good for any number of tries.
 pub struct Outgoing {
-    head: Bytes,
-    body: Body,
+    pub head: Bytes,
+    pub body: Body,
+    pub wrapping: Wrapping,
     /// The request is a HEAD: its answer has no body.
     pub is_head: bool,
     /// nginx never repeats these once they were sent, unless told so.
     pub repeatable: bool,
 }
 
-#[derive(Clone)]
-enum Body {
-    Memory(Bytes),
-    File(Rc<crate::http::body_file::TempFile>),
-    /// As the client sends it.
-    Client(Rc<RefCell<Kept>>),
-}
-
-/// What of a request is still to be sent.
-pub struct Unsent {
-    parts: [Bytes; 2],
-    file: Option<File>,
-}
-
 impl Outgoing {
-    /// Builds the request; the client's body has been read.
-    pub fn build(r: &Rc<Request>, conf: &Proxy, target: &Target, choices: &Choices) -> Self {
+    /// Builds the request; the client's body has been read, unless it is passed on as it comes.
+    pub fn build(
+        r: &Rc<Request>,
+        conf: &Proxy,
+        target: &Target,
+        choices: &Choices,
+    ) -> Result<Self, u16> {
         let set_body = conf.body.as_ref().map(|body| body.eval(r));
-        let length = match &set_body {
-            Some(body) => Some(body.len() as u64),
-            None => body_length(r),
-        };
         let method = match &conf.method {
             Some(method) => method.eval(r),
             None if choices.conditional.as_ref().is_some_and(|own| own.get) => {
@@ -66,113 +50,110 @@ impl Outgoing {
             }
             None => r.method.borrow().name.clone(),
         };
-        let repeatable = !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH");
-        let is_head = method.eq_ignore_ascii_case(b"HEAD");
-        let version = version(conf, choices);
-        if version == Version::Http2 {
-            let length = h2::request::announced(r, conf, set_body.as_ref());
-            let head = h2::request::block(r, conf, target, choices, &method, length);
-            let body = Body::of(r, conf, choices.family, set_body);
-            return Self { head, body, is_head, repeatable };
-        }
-        let mut text = Vec::with_capacity(512);
-        text.extend_from_slice(&method);
-        text.push(b' ');
-        text.extend_from_slice(&target.uri);
-        let http_11 = version == Version::Http11;
-        text.extend_from_slice(if http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-        lines(r, conf, target, choices, length, &mut text);
-        text.extend_from_slice(b"\r\n");
-        let body = match Body::of(r, conf, choices.family, set_body) {
-            // One packet for what fits into one.
-            Body::Memory(data) if data.len() <= JOINED_BYTES_MAX => {
-                text.extend_from_slice(&data);
-                Body::Memory(Bytes::new())
+        let family = choices.family;
+        let mut out = Self {
+            head: Bytes::new(),
+            wrapping: Wrapping::Plain,
+            is_head: method.eq_ignore_ascii_case(b"HEAD"),
+            repeatable: !matches!(&*r.method.borrow().name, b"POST" | b"LOCK" | b"PATCH"),
+            body: body(r, conf, family, set_body.clone()),
+        };
+        let http_11 = match version(conf, choices) {
+            Version::Http2 => {
+                let length = h2::request::announced(r, conf, set_body.as_ref());
+                out.head = h2::request::block(r, conf, target, choices, &method, length);
+                return Ok(out);
             }
-            other => other,
+            version => version == Version::Http11,
         };
-        Self { head: text.into(), body, is_head, repeatable }
-    }
-
-    /// The request from its start, for one try.
-    pub fn copy(&self) -> io::Result<Unsent> {
-        let (data, file) = match &self.body {
-            Body::Memory(data) => (data.clone(), None),
-            Body::File(file) => (Bytes::new(), Some(File::open(file.path())?)),
-            Body::Client(_) => (Bytes::new(), None),
+        let mut head = match family {
+            Family::Http | Family::Grpc => {
+                let length = match &set_body {
+                    Some(body) => Some(body.len() as u64),
+                    None => body_length(r),
+                };
+                if out.body.is_streamed() && r.body.expected() == Expected::Chunked {
+                    out.wrapping = Wrapping::Chunked;
+                }
+                let length = length.filter(|_| out.wrapping == Wrapping::Plain);
+                http(r, conf, target, choices, &method, (http_11, length))
+            }
+            Family::Fastcgi => {
+                out.wrapping = Wrapping::Records;
+                fastcgi::head(r, conf, choices)
+            }
+            Family::Scgi => scgi::head(r, conf, choices),
+            Family::Uwsgi => uwsgi::head(r, conf, choices)?,
+            // Commands are made and sent by `memc`.
+            Family::Memcached | Family::Memc => return Ok(out),
         };
-        Ok(Unsent { parts: [self.head.clone(), data], file })
+        // One packet for what fits into one.
+        if let Body::Memory(data) = &out.body
+            && data.len() <= JOINED_BYTES_MAX
+        {
+            head.extend_from_slice(&out.wrapping.piece(data.clone()));
+            head.extend_from_slice(&out.wrapping.end());
+            out.wrapping = Wrapping::Plain;
+            out.body = Body::Memory(Bytes::new());
+        }
+        out.head = head.into();
+        Ok(out)
     }
 }
 
-impl Outgoing {
-    /// The header block of an HTTP/2 request, and its body from the start.
-    pub fn streamed(&self, r: &Rc<Request>) -> io::Result<(Bytes, Source)> {
-        let source = match &self.body {
-            Body::Client(kept) => Source::client(r, kept),
-            _ => {
-                let mut unsent = self.copy()?;
-                unsent.parts[0].clear();
-                Source::whole(unsent)?
-            }
-        };
-        Ok((self.head.clone(), source))
-    }
+/// Whether the client's body is passed on while it arrives (`proxy_request_buffering off`).
+pub fn streams(r: &Rc<Request>, conf: &Proxy, family: Family) -> bool {
+    let chunked = r.body.expected() == Expected::Chunked;
+    let fits = match family {
+        Family::Grpc => true,
+        Family::Memcached | Family::Memc => return false,
+        Family::Http => !chunked || conf.version() != Version::Http10,
+        Family::Fastcgi => true,
+        // The length stands before the body.
+        Family::Scgi | Family::Uwsgi => !chunked,
+    };
+    let wanted = family == Family::Grpc || !conf.request_buffering() && conf.body.is_none();
+    wanted && fits && conf.pass_request_body() && !r.is_subrequest() && !r.body.is_read()
+}
 
-    /// Whether all of the request is still there for another try.
-    pub fn is_whole(&self) -> bool {
-        !matches!(&self.body, Body::Client(kept) if kept.borrow().lost)
+fn body(r: &Rc<Request>, conf: &Proxy, family: Family, set_body: Option<Bytes>) -> Body {
+    match set_body {
+        Some(body) => Body::Memory(body),
+        None if !conf.pass_request_body() => Body::Memory(Bytes::new()),
+        None if streams(r, conf, family) => Body::Client(Rc::default()),
+        None => match r.body.file() {
+            Some(file) => Body::File(file),
+            None => Body::Memory(r.body.data()),
+        },
     }
 }
 
-impl Body {
-    fn of(r: &Rc<Request>, conf: &Proxy, family: Family, set_body: Option<Bytes>) -> Self {
-        match set_body {
-            Some(body) => Self::Memory(body),
-            None if !conf.pass_request_body() => Self::Memory(Bytes::new()),
-            None if family == Family::Grpc && !r.body.is_read() && !r.is_subrequest() => {
-                Self::Client(Rc::default())
-            }
-            None => match r.body.file() {
-                Some(file) => Self::File(file),
-                None => Self::Memory(r.body.data()),
-            },
-        }
-    }
+/// The head of an HTTP/1 request.
+fn http(
+    r: &Rc<Request>,
+    conf: &Proxy,
+    target: &Target,
+    choices: &Choices,
+    method: &[u8],
+    (http_11, length): (bool, Option<u64>),
+) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(method);
+    text.push(b' ');
+    text.extend_from_slice(&target.uri);
+    text.extend_from_slice(if http_11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+    lines(r, conf, target, choices, length, &mut text);
+    text.extend_from_slice(b"\r\n");
+    text
 }
 
 /// What the request is spoken in.
 pub fn version(conf: &Proxy, choices: &Choices) -> Version {
     match (choices.family, choices.http_11) {
         (Family::Grpc, _) => Version::Http2,
-        (Family::Memc | Family::Memcached, _) => Version::Http10,
-        (Family::Http, Some(true)) => Version::Http11,
-        (Family::Http, Some(false)) => Version::Http10,
-        (Family::Http, None) => conf.version(),
-    }
-}
-
-impl Unsent {
-    /// The bytes to send next; none when all are sent.
-    pub fn front(&mut self) -> io::Result<Option<&[u8]>> {
-        if self.parts.iter().all(Bytes::is_empty)
-            && let Some(file) = &mut self.file
-        {
-            let mut piece = vec![0; FILE_PIECE_BYTES];
-            let count = file.read(&mut piece)?;
-            piece.truncate(count);
-            self.parts[1] = piece.into();
-            if count == 0 {
-                self.file = None;
-            }
-        }
-        Ok(self.parts.iter().find(|part| !part.is_empty()).map(|part| &part[..]))
-    }
-
-    pub fn advance(&mut self, count: usize) {
-        if let Some(part) = self.parts.iter_mut().find(|part| !part.is_empty()) {
-            part.advance(count);
-        }
+        (_, Some(true)) => Version::Http11,
+        (_, Some(false)) => Version::Http10,
+        (_, None) => conf.version(),
     }
 }
 
@@ -182,6 +163,7 @@ pub fn body_length(r: &Rc<Request>) -> Option<u64> {
         Expected::None => None,
         // A body thrown away for an error page has no length any more.
         _ if r.body.is_discarded() => Some(0),
+        Expected::Length(length) if !r.body.is_read() => Some(length),
         _ => Some(r.body.length()),
     }
 }
@@ -218,10 +200,15 @@ fn lines(
     if !is_set(b"Connection") {
         line(text, b"Connection", b"close");
     }
-    if let Some(length) = length
-        && !is_set(b"Content-Length")
-    {
-        line(text, b"Content-Length", length.to_string().as_bytes());
+    match length {
+        Some(length) if !is_set(b"Content-Length") => {
+            line(text, b"Content-Length", length.to_string().as_bytes());
+        }
+        // Passed on as it comes.
+        None if r.body.expected() == Expected::Chunked && !is_set(b"Transfer-Encoding") => {
+            line(text, b"Transfer-Encoding", b"chunked");
+        }
+        _ => {}
     }
     if let Some(own) = &choices.conditional {
         let lines = [
@@ -287,4 +274,3 @@ pub fn file_lost(r: &Rc<Request>, error: &io::Error) -> u16 {
 }
 
 const JOINED_BYTES_MAX: usize = 16 * 1024;
-const FILE_PIECE_BYTES: usize = 64 * 1024;

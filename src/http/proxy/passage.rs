@@ -27,15 +27,18 @@ use crate::{
 use super::{
     cache::{Background, Caching, Filling},
     exchange::{self, Limits, Reply},
+    family::Family,
     fault::{During, End, Fault},
     forward::{Choices, Forward},
-    grpc::Grpc,
     h2,
     link::Link,
-    memc::{self, Memc, Memcached},
+    memc,
     outgoing::{self, Outgoing},
+    reading::Reading,
     secure,
-    settings::{Family, Proxy, Version, next},
+    sending::Unsent,
+    settings::{Proxy, Version, next},
+    store::Storing,
     target::{self, Target},
 };
 
@@ -62,6 +65,7 @@ pub struct Passage<'a> {
     pub caching: Option<Caching>,
     /// Where a copy of the answer goes.
     filling: Option<Filling>,
+    storing: Option<Storing>,
     pub client_lost: bool,
     /// Why the last try failed, of `next`.
     pub last_cause: u32,
@@ -81,23 +85,23 @@ impl<'a> Passage<'a> {
         target: Target,
         family: Family,
         caching: Option<Caching>,
-    ) -> Self {
+    ) -> Result<Self, u16> {
         let seed = balancer::seed(r, &target.group);
         let mut choices = Choices { family, ..Choices::default() };
         if let Some(caching) = &caching {
-            let conf = conf_of(&location, family);
+            let conf = family.conf(&location.scope);
             choices.conditional = caching.conditional(r, &conf.cache);
         }
-        let mut passage = Self::forward(r, location, Forward { target, seed, choices });
+        let mut passage = Self::forward(r, location, Forward { target, seed, choices })?;
         passage.caching = caching;
-        passage
+        Ok(passage)
     }
 
     /// The way to a target chosen at run time.
-    pub fn forward(r: &'a Rc<Request>, location: Arc<Location>, to: Forward) -> Self {
+    pub fn forward(r: &'a Rc<Request>, location: Arc<Location>, to: Forward) -> Result<Self, u16> {
         let Forward { target, seed, mut choices } = to;
-        let conf = conf_of(&location, choices.family);
-        let outgoing = Outgoing::build(r, conf, &target, &choices);
+        let conf = choices.family.conf(&location.scope);
+        let outgoing = Outgoing::build(r, conf, &target, &choices)?;
         let tries = target.group.tries(seed);
         let most = choices.tries.unwrap_or(conf.next_upstream_tries() as usize);
         let turn = Turn::default();
@@ -108,7 +112,7 @@ impl<'a> Passage<'a> {
         let listed = tries.left().max(usize::from(balancer.is_some()));
         let left = if most > 0 { listed.min(most) } else { listed };
         r.ext::<Current>().set(target.group.clone());
-        Self {
+        Ok(Self {
             r,
             balancer,
             location,
@@ -125,13 +129,14 @@ impl<'a> Passage<'a> {
             no_live: false,
             caching: None,
             filling: None,
+            storing: None,
             client_lost: Background::is(r),
             last_cause: 0,
-        }
+        })
     }
 
     pub fn conf(&self) -> &Proxy {
-        conf_of(&self.location, self.choices.family)
+        self.choices.family.conf(&self.location.scope)
     }
 
     pub fn family(&self) -> Family {
@@ -159,13 +164,21 @@ impl<'a> Passage<'a> {
         }
     }
 
+    /// Lets a file have a copy of the answer, if the location stores answers.
+    pub fn store_answer(&mut self, head: &ResponseHead) {
+        self.storing = Storing::begin(self.r, self.conf(), head);
+    }
+
     pub fn keeps_answer(&self) -> bool {
-        self.filling.is_some()
+        self.filling.is_some() || self.storing.is_some()
     }
 
     pub fn keep_piece(&mut self, data: &[u8]) {
         if let Some(filling) = &mut self.filling {
             filling.write(self.r, data);
+        }
+        if let Some(storing) = &mut self.storing {
+            storing.write(data);
         }
     }
 
@@ -173,6 +186,9 @@ impl<'a> Passage<'a> {
     pub fn answer_complete(&mut self) {
         if let Some(filling) = self.filling.take() {
             filling.finish(self.r);
+        }
+        if let Some(storing) = self.storing.take() {
+            storing.finish(self.r);
         }
     }
 
@@ -319,17 +335,19 @@ impl<'a> Passage<'a> {
     async fn exchange(&self, link: Link) -> Result<Reply, End> {
         let lost = |error: std::io::Error| End::Status(outgoing::file_lost(self.r, &error));
         if self.http2() {
-            let (block, source) = self.outgoing.streamed(self.r).map_err(lost)?;
-            let call = h2::call::run(link, &block, source, self.outgoing.is_head, self.limits());
+            let Outgoing { head, body, is_head, .. } = &self.outgoing;
+            let source = body.source(self.r).map_err(lost)?;
+            let call = h2::call::run(link, head, source, *is_head, self.limits());
             return self.guard(call).await?;
         }
+        let limits = self.limits();
         if let Some(command) = &self.choices.command {
-            let limits = self.limits();
             let reply = memc::reply::run(link, command, &limits);
             return self.guard(reply).await?.map_err(End::Try);
         }
-        let unsent = self.outgoing.copy().map_err(lost)?;
-        self.guard(exchange::run(link, unsent, &self.limits())).await?.map_err(End::Try)
+        let unsent = Unsent::new(self.r, &self.outgoing).map_err(lost)?;
+        let reading = Reading::new(self.r, self.family(), limits.head_bytes);
+        self.guard(exchange::run(link, unsent, reading, &limits)).await?
     }
 
     /// Chooses the peer of this try.
@@ -364,7 +382,8 @@ impl<'a> Passage<'a> {
         turn.tries_made.set(turn.tries_made.get() + 1);
         let verdict = balancer::choose(balancer, self.r, &turn);
         if turn.recreate_request.replace(false) {
-            self.outgoing = Outgoing::build(self.r, self.conf(), &self.target, &self.choices);
+            self.outgoing = Outgoing::build(self.r, self.conf(), &self.target, &self.choices)
+                .map_err(End::Status)?;
         }
         match verdict {
             Verdict::Go => {}
@@ -454,7 +473,7 @@ impl<'a> Passage<'a> {
         let limit_ms = conf.next_upstream_timeout_ms();
         let late = limit_ms > 0 && clock::mono_ms().saturating_sub(self.started_ms) >= limit_ms;
         let wanted = self.choices.next_upstream.unwrap_or(conf.next_upstream());
-        wanted & cause == cause && !late && self.outgoing.is_whole()
+        wanted & cause == cause && !late && self.outgoing.body.is_whole()
     }
 
     /// After a failed try: goes on to the next peer, or gives the status to end with.
@@ -488,15 +507,5 @@ impl<'a> Passage<'a> {
             return Err(status);
         }
         Ok(())
-    }
-}
-
-/// The settings of the directives the request is passed on by.
-fn conf_of(location: &Location, family: Family) -> &Proxy {
-    match family {
-        Family::Http => location.scope.part(),
-        Family::Grpc => &location.scope.part::<Grpc>().0,
-        Family::Memc => &location.scope.part::<Memc>().proxy,
-        Family::Memcached => &location.scope.part::<Memcached>().proxy,
     }
 }

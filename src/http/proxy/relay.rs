@@ -7,18 +7,18 @@
 
 use std::{future::poll_fn, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     base::{clock, errno::Errno, log::Level, units},
     http::output::{Chunk, OutputError},
-    net::http1::{chunked::Decoder, response::Body},
+    net::http1::response::Body,
 };
 
 use super::{
     exchange::{self, Reply},
     fault::{self, During, End, Fault},
-    memc::reply::Tail,
+    framing::Framing,
     passage::Passage,
 };
 
@@ -29,7 +29,7 @@ pub async fn run(
     body: Body,
     at_once: bool,
 ) -> Result<bool, End> {
-    let mut framing = Framing::new(body, reply.tail.as_ref());
+    let mut framing = Framing::new(p, reply, body);
     let mut raw = std::mem::take(&mut reply.rest);
     let mut gathered = BytesMut::new();
     let least = if at_once { 1 } else { p.conf().buffer_size() };
@@ -37,10 +37,15 @@ pub async fn run(
     let mut raw_bytes = raw.len() as u64;
     let pace = Pace::new(p, at_once);
     loop {
-        let done = framing.take(&mut raw, &mut gathered).map_err(|error| {
-            log(p, Level::Error, error);
-            End::Try(Fault::Closed)
-        })?;
+        let done = match framing.take(&mut raw, &mut gathered) {
+            Ok(done) => done,
+            Err(error) => {
+                log(p, Level::Error, &error);
+                give_rest(p, gathered).await?;
+                return Err(End::Try(Fault::Closed));
+            }
+        };
+        framing.tell_complaints(p);
         if gathered.len() >= least || done && !gathered.is_empty() {
             output(p, gathered.split().freeze(), at_once).await?;
         }
@@ -73,10 +78,10 @@ pub async fn run(
         }
     }
     p.r.upstream_note(|attempt, _| attempt.response_length = raw_bytes);
-    if !raw.is_empty() && matches!(body, Body::Length(_)) {
+    if framing.has_extra(&raw) {
         log(p, Level::Warn, "upstream sent more data than specified in \"Content-Length\" header");
     }
-    Ok(raw.is_empty() && !matches!(body, Body::UntilClose))
+    Ok(raw.is_empty() && framing.is_clean())
 }
 
 /// What came before a break still goes to the client.
@@ -178,89 +183,6 @@ impl Pace {
     }
 }
 
-/// Where the body ends, and how far it has come.
-enum Framing {
-    Length(u64),
-    /// So many bytes, and then these.
-    Marked(u64, &'static [u8]),
-    Chunked(Decoder),
-    UntilClose,
-}
-
-impl Framing {
-    fn new(body: Body, tail: Option<&Tail>) -> Self {
-        let mark = tail.map_or(&b""[..], |tail| tail.mark);
-        match body {
-            Body::Length(length) if !mark.is_empty() => Self::Marked(length, mark),
-            Body::None => Self::Length(0),
-            Body::Length(length) => Self::Length(length),
-            Body::Chunked => Self::Chunked(Decoder::new()),
-            Body::UntilClose => Self::UntilClose,
-        }
-    }
-
-    fn ends_with_close(&self) -> bool {
-        matches!(self, Self::UntilClose)
-    }
-
-    /// Moves body bytes from `raw` to `body`; true at the end of the body.
-    fn take(&mut self, raw: &mut BytesMut, body: &mut BytesMut) -> Result<bool, &'static str> {
-        match self {
-            Self::UntilClose => {
-                move_bytes(raw, body, raw.len());
-                Ok(false)
-            }
-            Self::Length(left) => {
-                let count = raw.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                move_bytes(raw, body, count);
-                *left -= count as u64;
-                Ok(*left == 0)
-            }
-            Self::Marked(left, mark) => {
-                let count = raw.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                move_bytes(raw, body, count);
-                *left -= count as u64;
-                if *left > 0 || raw.is_empty() {
-                    return Ok(false);
-                }
-                let count = raw.len().min(mark.len());
-                if raw[..count] != mark[..count] {
-                    return Err(INVALID_TRAILER);
-                }
-                raw.advance(count);
-                *mark = &mark[count..];
-                Ok(mark.is_empty())
-            }
-            Self::Chunked(decoder) => loop {
-                let advance = decoder.step(raw).map_err(|_| INVALID_CHUNK)?;
-                raw.advance(advance.skip);
-                move_bytes(raw, body, advance.data);
-                if advance.done {
-                    return Ok(true);
-                }
-                if advance.skip + advance.data == 0 {
-                    return Ok(false);
-                }
-            },
-        }
-    }
-}
-
-/// Without a copy when `body` is empty.
-fn move_bytes(raw: &mut BytesMut, body: &mut BytesMut, count: usize) {
-    if count == 0 {
-        return;
-    }
-    let piece = raw.split_to(count);
-    if body.is_empty() {
-        *body = piece;
-    } else {
-        body.unsplit(piece);
-    }
-}
-
-const INVALID_TRAILER: &str = "memcached sent invalid trailer";
-const INVALID_CHUNK: &str = "upstream sent invalid chunked response";
 /// A read from the upstream.
 const READ_BYTES: usize = 32 * 1024;
 /// What may wait for a slow client before the upstream has to wait too.

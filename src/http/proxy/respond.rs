@@ -20,11 +20,12 @@ use crate::{
 use super::{
     cookie,
     exchange::{self, Reply},
+    family::Family,
     fault::{During, End},
     h2,
     passage::Passage,
     relay, rewrite,
-    settings::{Family, Proxy, ignore},
+    settings::{Proxy, ignore},
     tunnel,
 };
 
@@ -43,7 +44,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         dismiss(p, reply);
         return flow;
     }
-    shape(r, p.conf(), &head);
+    shape(r, p.family(), p.conf(), &head);
     r.headers_out.borrow_mut().content_length = head.content_length();
     if reply.call.as_ref().is_some_and(|call| call.is_bodiless()) {
         let mut out = r.headers_out.borrow_mut();
@@ -51,6 +52,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         out.content_length.get_or_insert(0);
     }
     p.keep_answer(&head);
+    p.store_answer(&head);
     if p.keeps_answer() || p.conf().force_ranges() {
         let mut out = r.headers_out.borrow_mut();
         out.accept_ranges = out.list.remove(b"Accept-Ranges") || p.conf().force_ranges();
@@ -68,7 +70,8 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         dismiss(p, reply);
         return Flow::Done;
     }
-    let at_once = p.family() != Family::Http || !buffers(p.conf(), &head);
+    let unbuffered = matches!(p.family(), Family::Grpc | Family::Memcached | Family::Memc);
+    let at_once = unbuffered || !buffers(p.conf(), &head);
     let outcome = match reply.call {
         Some(_) => h2::relay::run(p, &mut reply, at_once).await,
         None => {
@@ -139,7 +142,10 @@ fn dismiss(p: &mut Passage<'_>, mut reply: Reply) {
         return p.release(false);
     }
     let end = exchange::body_end(&reply, p.outgoing.is_head);
-    let bodiless = matches!(end, Body::None | Body::Length(0)) && reply.head.status != 101;
+    let bodiless = match p.family() {
+        Family::Fastcgi => reply.records.as_ref().is_some_and(|records| records.ended),
+        _ => matches!(end, Body::None | Body::Length(0)) && reply.head.status != 101,
+    };
     if bodiless && !reply.head.close && !reply.unsent && reply.rest.is_empty() {
         p.keep(reply.link);
     }
@@ -208,14 +214,15 @@ fn unsafe_path(path: &[u8]) -> bool {
 }
 
 /// Fills `headers_out` from the upstream's head.
-pub fn shape(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
+pub fn shape(r: &Rc<Request>, family: Family, conf: &Proxy, head: &ResponseHead) {
     {
         let mut out = r.headers_out.borrow_mut();
         out.status = head.status;
-        out.status_line = Some(head.raw.slice(head.status_line.range()));
+        let line = head.raw.slice(head.status_line.range());
+        out.status_line = Some(line).filter(|line| !line.is_empty());
     }
     for line in &head.headers {
-        if !conf.hides(line.name.of(&head.raw)) {
+        if !conf.hides(family, line.name.of(&head.raw)) {
             copy(r, conf, head, line);
         }
     }

@@ -28,10 +28,10 @@ use crate::{
 };
 
 use super::{
+    family::{Family, Settings},
     fault::Fault,
-    grpc::Grpc,
     passage::Passage,
-    settings::{Proxy, Settings, Version},
+    settings::{Proxy, Version},
 };
 
 /// `proxy_ssl_*`
@@ -216,12 +216,12 @@ pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
         let text = format!("{} should be used with proxy_pass https url", hooks.name);
         return Err(Diag::emerg(text).nowhere());
     }
-    if scope.find::<Proxy>().is_some_and(|conf| conf.needs_tls()) {
-        let http2 = scope.part::<Proxy>().version() == Version::Http2;
-        build(scope.part_mut::<Proxy>(), "proxy", http2, dirs)?;
-    }
-    if scope.find::<Grpc>().is_some_and(|conf| conf.0.needs_tls()) {
-        build(&mut scope.part_mut::<Grpc>().0, "grpc", true, dirs)?;
+    for family in Family::ALL {
+        if let Some(conf) = family.conf_mut(scope).filter(|conf| conf.needs_tls()) {
+            let http2 = family == Family::Grpc
+                || family == Family::Http && conf.version() == Version::Http2;
+            build(conf, family.name(), http2, dirs)?;
+        }
     }
     Ok(())
 }

@@ -10,7 +10,14 @@ use crate::{
     upstream::Group,
 };
 
-use super::{cache::conf::CacheConf, cookie::FlagRule, rewrite::Rewrite, secure::SecureConf};
+use super::{
+    cache::conf::CacheConf,
+    cookie::FlagRule,
+    family::{Family, Settings},
+    rewrite::Rewrite,
+    secure::SecureConf,
+    store::Store,
+};
 
 /// Settings of `ngx_http_proxy_module`. Unset fields take nginx's defaults in the accessors.
 #[derive(Default)]
@@ -49,41 +56,16 @@ pub struct Proxy {
     pub next_upstream_tries: Option<u64>,
     pub next_upstream_timeout_ms: Option<u64>,
     pub force_ranges: Option<bool>,
+    pub store: Option<Store>,
+    /// Permissions of stored files.
+    pub store_access: Option<u32>,
     pub secure: SecureConf,
     pub cache: CacheConf,
-}
-
-/// Where the settings of a family of directives stand.
-pub trait Settings: Part + Default {
-    fn settings(&mut self) -> &mut Proxy;
 }
 
 impl Settings for Proxy {
     fn settings(&mut self) -> &mut Proxy {
         self
-    }
-}
-
-/// Whose directives a request is passed on by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    #[default]
-    Http,
-    Grpc,
-    Memc,
-    Memcached,
-}
-
-impl Family {
-    pub fn scheme(self, tls: bool) -> &'static str {
-        match (self, tls) {
-            (Self::Http, false) => "http://",
-            (Self::Http, true) => "https://",
-            (Self::Grpc, false) => "grpc://",
-            (Self::Grpc, true) => "grpcs://",
-            (Self::Memc, _) => "memc://",
-            (Self::Memcached, _) => "memcached://",
-        }
     }
 }
 
@@ -138,7 +120,7 @@ impl Part for Proxy {
             pass_request_headers, pass_request_body, pass_trailers, socket_keepalive,
             connect_timeout_ms, send_timeout_ms, read_timeout_ms, buffer_size, buffers,
             limit_rate, next_upstream, next_upstream_tries, next_upstream_timeout_ms,
-            force_ranges);
+            force_ranges, store, store_access);
         if self.redirect != Some(false) {
             inherit!(self, parent: redirects);
             if let (None, Some(Pass::Fixed(fixed))) = (&self.redirects, &own) {
@@ -163,6 +145,7 @@ accessors! {
     version: Version = Version::Http10;
     pass_trailers: bool = false;
     buffering: bool = true;
+    request_buffering: bool = true;
     ignore_client_abort: bool = false;
     intercept_errors: bool = false;
     pass_request_headers: bool = true;
@@ -202,11 +185,13 @@ impl Proxy {
     }
 
     /// Whether the upstream's line of this name stays behind.
-    pub fn hides(&self, name: &[u8]) -> bool {
+    pub fn hides(&self, family: Family, name: &[u8]) -> bool {
         let listed = |list: &Option<Arc<Vec<Bytes>>>| {
             list.as_ref().is_some_and(|list| list.iter().any(|n| n.eq_ignore_ascii_case(name)))
         };
-        let hidden = HIDDEN.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+        let usual: &[&str] =
+            if family.is_cgi() { &["Status"] } else { &["Date", "Server", "X-Pad"] };
+        let hidden = usual.iter().chain(HIDDEN).any(|n| n.as_bytes().eq_ignore_ascii_case(name))
             || listed(&self.hide_headers);
         hidden && !listed(&self.pass_headers)
     }
@@ -244,6 +229,19 @@ pub mod next {
         ("updating", 0),
         ("off", OFF),
     ];
+
+    /// What memcached's answers can be.
+    const MEMCACHED_WORDS: &[(&str, u32)] = &[
+        ("error", ERROR),
+        ("timeout", TIMEOUT),
+        ("invalid_response", INVALID_HEADER),
+        ("not_found", HTTP_404),
+        ("off", OFF),
+    ];
+
+    pub fn words(family: &str) -> &'static [(&'static str, u32)] {
+        if family.starts_with("memc") { MEMCACHED_WORDS } else { WORDS }
+    }
 
     /// The cause a status is.
     pub fn of_status(status: u16) -> Option<u32> {
@@ -285,10 +283,8 @@ pub mod ignore {
     ];
 }
 
+/// What is hidden in all families.
 const HIDDEN: &[&str] = &[
-    "Date",
-    "Server",
-    "X-Pad",
     "X-Accel-Expires",
     "X-Accel-Redirect",
     "X-Accel-Limit-Rate",

@@ -17,7 +17,10 @@ use crate::{
     upstream::{Body, Group, Server, live},
 };
 
-use super::settings::{Family, Fixed, Origin, Pass};
+use super::{
+    family::Family,
+    settings::{Fixed, Origin, Pass},
+};
 
 /// A resolved `proxy_pass`.
 pub struct Target {
@@ -44,12 +47,13 @@ impl Target {
                 };
                 match family {
                     Family::Http => (origin(&url, tls), path, None, Err(url)),
-                    _ => (grpc_origin(&url, tls), path, Some(0), Err(url)),
+                    _ => (authority(&url, tls), path, Some(0), Err(url)),
                 }
             }
         };
-        let uri = uri(r, path, replaced);
-        if uri.is_empty() {
+        let has_uri = matches!(family, Family::Http | Family::Grpc);
+        let uri = if has_uri { uri(r, path, replaced) } else { Bytes::new() };
+        if has_uri && uri.is_empty() {
             r.log(Level::Error, format_args!("zero length URI to proxy"));
             return Err(500);
         }
@@ -68,31 +72,8 @@ impl Target {
     }
 }
 
-/// Splits a URL: whether it is https, the scheme's port, and what follows the scheme.
-pub fn scheme(url: &[u8]) -> Option<(bool, u16, &[u8])> {
-    let after = |scheme: &[u8]| {
-        let (head, rest) = url.split_at_checked(scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then_some(rest)
-    };
-    let http = after(b"http://").map(|rest| (false, 80, rest));
-    http.or_else(|| after(b"https://").map(|rest| (true, 443, rest)))
-}
-
-/// The same for `grpc://` and `grpcs://`, which may be left out.
-pub fn grpc_scheme(url: &[u8]) -> (bool, u16, &[u8]) {
-    let after = |scheme: &[u8]| {
-        let (head, rest) = url.split_at_checked(scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then_some(rest)
-    };
-    match (after(b"grpcs://"), after(b"grpc://")) {
-        (Some(rest), _) => (true, 443, rest),
-        (None, Some(rest)) => (false, 80, rest),
-        (None, None) => (false, 80, url),
-    }
-}
-
 /// What `:authority` says of an address: the port too, if one was written.
-pub fn grpc_origin(url: &Url, tls: bool) -> Origin {
+pub fn authority(url: &Url, tls: bool) -> Origin {
     let origin = origin(url, tls);
     if url.is_unix() || url.no_port {
         return origin;
@@ -130,12 +111,7 @@ pub fn local(text: &[u8]) -> Option<Addr> {
 }
 
 fn parse(r: &Rc<Request>, text: &Bytes, family: Family) -> Result<(Url, bool), u16> {
-    let found = match family {
-        Family::Http => scheme(text),
-        Family::Grpc => Some(grpc_scheme(text)),
-        Family::Memc | Family::Memcached => Some((false, 11211, &text[..])),
-    };
-    let found = found.filter(|(_, _, rest)| !rest.is_empty());
+    let found = family.split(text).filter(|(_, _, rest)| !rest.is_empty());
     let Some((tls, default_port, rest)) = found else {
         r.log(Level::Error, format_args!("invalid URL prefix in \"{}\"", BStr::new(text)));
         return Err(500);

@@ -16,6 +16,7 @@ use super::{HTTP_11, Span};
 /// Reads one response head.
 #[derive(Debug)]
 pub struct Parser {
+    dialect: Dialect,
     /// The size of the buffer the head must fit into: `proxy_buffer_size`.
     max_bytes: usize,
     at: usize,
@@ -70,8 +71,20 @@ pub enum UpstreamError {
     Encoding(BString),
     #[error("upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time")]
     Both,
+    #[error("upstream sent invalid status \"{0}\"")]
+    Status(BString),
     #[error("upstream sent HTTP/1.0 response with early hints")]
     EarlyHints,
+}
+
+/// How a head begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Http,
+    /// With lines, as CGI scripts write them; a status line is taken too.
+    Cgi,
+    /// With lines only; the connection's fate is told elsewhere.
+    Fastcgi,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +96,27 @@ struct StatusLine {
 
 impl Parser {
     pub fn new(max_bytes: usize) -> Self {
+        Self::of(Dialect::Http, max_bytes)
+    }
+
+    /// For SCGI and uwsgi.
+    pub fn cgi(max_bytes: usize) -> Self {
+        Self::of(Dialect::Cgi, max_bytes)
+    }
+
+    /// For what FastCGI's records hold.
+    pub fn fastcgi(max_bytes: usize) -> Self {
+        Self::of(Dialect::Fastcgi, max_bytes)
+    }
+
+    /// A parser of the same kind that has read nothing.
+    pub fn fresh(&self) -> Self {
+        Self::of(self.dialect, self.max_bytes)
+    }
+
+    fn of(dialect: Dialect, max_bytes: usize) -> Self {
         Self {
+            dialect,
             max_bytes,
             at: 0,
             status: None,
@@ -139,7 +172,7 @@ impl Parser {
     fn read(&mut self, buf: &[u8]) -> Result<(), Stop<UpstreamError>> {
         let mut cursor = Cursor::new(buf, self.at);
         if self.status.is_none() {
-            let status = status_line(&mut cursor)?;
+            let status = self.first_line(&mut cursor)?;
             if status.status == 103 && status.version < HTTP_11 {
                 return Err(Stop::Bad(UpstreamError::EarlyHints));
             }
@@ -147,7 +180,7 @@ impl Parser {
             self.at = cursor.at();
         }
         loop {
-            if cursor.rest().starts_with(b"HTTP/") {
+            if self.dialect == Dialect::Http && cursor.rest().starts_with(b"HTTP/") {
                 // IIS repeats its status line among the headers; nginx passes over it.
                 cursor.skip(|c| c != b'\n')?;
                 cursor.next()?;
@@ -160,10 +193,51 @@ impl Parser {
             })?;
             self.at = cursor.at();
             match parsed {
-                Parsed::End => return Ok(()),
+                Parsed::End => return self.settle_status(buf).map_err(Stop::Bad),
                 Parsed::Line(header) => self.accept(header, buf).map_err(Stop::Bad)?,
             }
         }
+    }
+
+    fn first_line(&self, cursor: &mut Cursor<'_>) -> Result<StatusLine, Stop<UpstreamError>> {
+        let untold = StatusLine { version: HTTP_11, status: 0, text: Span::default() };
+        match self.dialect {
+            Dialect::Http => status_line(cursor),
+            Dialect::Fastcgi => Ok(untold),
+            Dialect::Cgi => {
+                let start = cursor.at();
+                match status_line(cursor) {
+                    Err(Stop::Bad(_)) => {
+                        cursor.jump(start);
+                        Ok(untold)
+                    }
+                    read => read,
+                }
+            }
+        }
+    }
+
+    /// A script tells its status by a line, or by sending the client elsewhere.
+    fn settle_status(&mut self, buf: &[u8]) -> Result<(), UpstreamError> {
+        self.close |= self.dialect == Dialect::Cgi;
+        let Some(known) = self.status.filter(|status| status.status == 0) else { return Ok(()) };
+        let line = self.headers.iter().find(|line| {
+            line.known == Known::Other && line.name.of(buf).eq_ignore_ascii_case(b"Status")
+        });
+        let (status, text) = match line {
+            Some(line) => {
+                let value = line.value.of(buf);
+                let digits = value.get(..3).filter(|text| text.iter().all(u8::is_ascii_digit));
+                let digits = digits.ok_or_else(|| UpstreamError::Status(value.into()))?;
+                (digits.iter().fold(0, |n, d| n * 10 + u16::from(d - b'0')), line.value)
+            }
+            None if self.headers.iter().any(|line| line.known == Known::Location) => {
+                (302, Span::default())
+            }
+            None => (200, Span::default()),
+        };
+        self.status = Some(StatusLine { status, text, ..known });
+        Ok(())
     }
 
     fn accept(&mut self, mut header: HeaderLine, buf: &[u8]) -> Result<(), UpstreamError> {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    super::settings::{Proxy, next},
+    super::settings::next,
     zone::{self, Zone, ZoneSpec},
 };
 
@@ -73,63 +73,70 @@ impl CacheConf {
 /// `use_stale updating`: somebody is renewing the answer already.
 pub const UPDATING: u32 = 1 << 13;
 
-/// The rows of one protocol's cache. The part must be, or give way to, [`Proxy`].
+/// The rows of one protocol's cache.
 macro_rules! cache_rows {
-    ($prefix:literal, $part:ty) => {
+    ($prefix:literal, $part:ty) => {{
+        use $crate::{
+            conf::row::{HTTP, HTTP_LEVELS, at_least, row, take},
+            http::{proxy::family::Settings as _, template::Template},
+        };
         [
             row(concat!($prefix, "_cache"), HTTP_LEVELS, take(1), |b, d| {
                 let zone = $crate::http::proxy::cache::conf::zone_name(b, d)?;
-                d.once(&mut b.part::<$part>().cache.zone, |_| Ok(zone))
+                d.once(&mut b.part::<$part>().settings().cache.zone, |_| Ok(zone))
             }),
             row(concat!($prefix, "_cache_key"), HTTP_LEVELS, take(1), |b, d| {
                 let key = Template::compile(b, d.arg(1))?;
-                d.once(&mut b.part::<$part>().cache.key, |_| Ok(key))
+                d.once(&mut b.part::<$part>().settings().cache.key, |_| Ok(key))
             }),
             row(concat!($prefix, "_cache_path"), HTTP, at_least(2), |b, d| {
                 $crate::http::proxy::cache::conf::set_path(b, d)
             }),
             row(concat!($prefix, "_cache_valid"), HTTP_LEVELS, at_least(1), |b, d| {
-                $crate::http::proxy::cache::conf::set_valid(&mut b.part::<$part>().cache.valid, d)
+                $crate::http::proxy::cache::conf::set_valid(
+                    &mut b.part::<$part>().settings().cache.valid,
+                    d,
+                )
             }),
             row(concat!($prefix, "_cache_bypass"), HTTP_LEVELS, at_least(1), |b, d| {
                 let conditions = $crate::http::proxy::cache::conf::conditions(b, d)?;
-                d.once(&mut b.part::<$part>().cache.bypass, |_| Ok(conditions))
+                d.once(&mut b.part::<$part>().settings().cache.bypass, |_| Ok(conditions))
             }),
             row(concat!($prefix, "_no_cache"), HTTP_LEVELS, at_least(1), |b, d| {
                 let conditions = $crate::http::proxy::cache::conf::conditions(b, d)?;
-                d.once(&mut b.part::<$part>().cache.no_cache, |_| Ok(conditions))
+                d.once(&mut b.part::<$part>().settings().cache.no_cache, |_| Ok(conditions))
             }),
             row(concat!($prefix, "_cache_min_uses"), HTTP_LEVELS, take(1), |b, d| {
-                d.number_slot(&mut b.part::<$part>().cache.min_uses)
+                d.number_slot(&mut b.part::<$part>().settings().cache.min_uses)
             }),
             row(concat!($prefix, "_cache_max_range_offset"), HTTP_LEVELS, take(1), |b, d| {
-                d.offset_slot(&mut b.part::<$part>().cache.max_range_offset)
+                d.offset_slot(&mut b.part::<$part>().settings().cache.max_range_offset)
             }),
             row(concat!($prefix, "_cache_methods"), HTTP_LEVELS, at_least(1), |b, d| {
                 let mask = $crate::http::proxy::cache::conf::methods(b, d)?;
-                d.once(&mut b.part::<$part>().cache.methods, |_| Ok(mask))
+                d.once(&mut b.part::<$part>().settings().cache.methods, |_| Ok(mask))
             }),
             row(concat!($prefix, "_cache_use_stale"), HTTP_LEVELS, at_least(1), |b, d| {
                 let mask = $crate::http::proxy::cache::conf::use_stale(b, d)?;
-                d.once(&mut b.part::<$part>().cache.use_stale, |_| Ok(mask))
+                d.once(&mut b.part::<$part>().settings().cache.use_stale, |_| Ok(mask))
             }),
             row(concat!($prefix, "_cache_lock"), HTTP_LEVELS, take(1), |b, d| {
-                d.flag_slot(&mut b.part::<$part>().cache.lock)
+                d.flag_slot(&mut b.part::<$part>().settings().cache.lock)
             }),
             row(concat!($prefix, "_cache_lock_timeout"), HTTP_LEVELS, take(1), |b, d| {
-                d.msec_slot(&mut b.part::<$part>().cache.lock_timeout_ms)
+                d.msec_slot(&mut b.part::<$part>().settings().cache.lock_timeout_ms)
             }),
             row(concat!($prefix, "_cache_lock_age"), HTTP_LEVELS, take(1), |b, d| {
-                d.msec_slot(&mut b.part::<$part>().cache.lock_age_ms)
+                d.msec_slot(&mut b.part::<$part>().settings().cache.lock_age_ms)
             }),
             row(concat!($prefix, "_cache_revalidate"), HTTP_LEVELS, take(1), |b, d| {
-                d.flag_slot(&mut b.part::<$part>().cache.revalidate)
+                d.flag_slot(&mut b.part::<$part>().settings().cache.revalidate)
             }),
             row(concat!($prefix, "_cache_background_update"), HTTP_LEVELS, take(1), |b, d| {
-                d.flag_slot(&mut b.part::<$part>().cache.background_update)
+                d.flag_slot(&mut b.part::<$part>().settings().cache.background_update)
             }),
         ]
-    };
+    }};
 }
 
 pub(crate) use cache_rows;
@@ -326,6 +333,3 @@ pub fn use_stale(b: &mut Builder<'_>, d: &Directive) -> Result<u32, Diag> {
 
 /// Eight pages, as nginx asks of every shared zone.
 const ZONE_LEAST_BYTES: usize = 8 * 4096;
-
-/// What the rows rely on.
-const _: fn(&Proxy) -> &CacheConf = |proxy| &proxy.cache;

@@ -33,7 +33,7 @@ use crate::{
     net::http1::ResponseHead,
 };
 
-use super::{forward::Conditional, settings::Proxy, target::Target};
+use super::{family::Family, forward::Conditional, settings::Proxy, target::Target};
 
 pub use self::fill::Filling;
 use self::{
@@ -351,9 +351,15 @@ impl Caching {
 }
 
 /// Sends an answer from the cache.
-pub async fn send(r: &Rc<Request>, conf: &Proxy, stored: Stored, status: &'static str) -> Flow {
+pub async fn send(
+    r: &Rc<Request>,
+    family: Family,
+    conf: &Proxy,
+    stored: Stored,
+    status: &'static str,
+) -> Flow {
     tell(r, status);
-    serve::send(r, conf, stored).await
+    serve::send(r, family, conf, stored).await
 }
 
 /// Starts a request beside this one that renews the answer.

@@ -10,12 +10,12 @@ use crate::{
 };
 
 use super::{
-    super::{respond, settings::Proxy},
+    super::{family::Family, respond, settings::Proxy},
     file::Stored,
 };
 
 /// Sends head and body.
-pub async fn send(r: &Rc<Request>, conf: &Proxy, stored: Stored) -> Flow {
+pub async fn send(r: &Rc<Request>, family: Family, conf: &Proxy, stored: Stored) -> Flow {
     let Stored { head, mut file, length, .. } = stored;
     let head = Rc::new(head);
     r.upstream.borrow_mut().head = Some(head.clone());
@@ -25,7 +25,7 @@ pub async fn send(r: &Rc<Request>, conf: &Proxy, stored: Stored) -> Flow {
     if let Some(flow) = respond::acted_upon(r, conf, &head) {
         return flow;
     }
-    respond::shape(r, conf, &head);
+    respond::shape(r, family, conf, &head);
     {
         let mut out = r.headers_out.borrow_mut();
         // The answer to a HEAD was kept without the body it speaks of.

@@ -19,6 +19,7 @@ use crate::{
         exchange::{Limits, Reply},
         fault::{During, End, Fault},
         link::Link,
+        source::Source,
     },
     net::{
         http1::ResponseHead,
@@ -30,7 +31,7 @@ use crate::{
     },
 };
 
-use super::{head, peer::Peer, source::Source};
+use super::{head, peer::Peer};
 
 /// A request under way.
 pub struct Call {
@@ -88,6 +89,7 @@ pub async fn run(
                 unsent: false,
                 ignored: Vec::new(),
                 call: Some(call),
+                records: None,
                 tail: None,
             });
         }

@@ -13,4 +13,3 @@ mod head;
 pub mod peer;
 pub mod relay;
 pub mod request;
-pub mod source;

@@ -12,9 +12,10 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     http::{
         proxy::{
+            family::Family,
             forward::Choices,
             outgoing::{body_length, is_conditional, is_own},
-            settings::{Family, Proxy},
+            settings::Proxy,
             target::Target,
         },
         request::Request,

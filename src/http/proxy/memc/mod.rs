@@ -13,18 +13,14 @@ use bytes::Bytes;
 
 use crate::{
     conf::{
-        Builder, Diag, Directive, Part, inherit,
-        row::{HTTP_LEVELS, IF_LOCATION, LOCATION, Row, args, at_least, row, take},
+        Part, inherit,
+        row::{HTTP_LEVELS, Row, at_least, row, take},
     },
     http::{
-        build::Content,
         phase::{Flow, Handler, Step},
         request::Request,
-        template::Template,
         vars::{VarRow, var_live},
     },
-    net::addr::{Url, Want},
-    upstream,
 };
 
 pub mod command;
@@ -32,13 +28,15 @@ pub mod reply;
 
 use self::command::{Command, Kind};
 use super::{
-    conf::set_bind,
+    conf::{PASS_LEVELS, set_pass},
     exchange::Reply,
+    family::{Family, Settings},
     forward::{Choices, Forward},
     passage::Passage,
     respond,
-    settings::{Family, Fixed, Pass, Proxy, Settings, next},
-    target::{self, Target},
+    rows::peer_rows,
+    settings::Proxy,
+    target::Target,
 };
 
 /// The settings of `memc_*`.
@@ -85,8 +83,9 @@ impl Settings for Memcached {
 /// The content handlers of locations with `memc_pass`, with `memcached_pass`.
 pub struct MemcPass(Family);
 
-static MEMC: MemcPass = MemcPass(Family::Memc);
-static MEMCACHED: MemcPass = MemcPass(Family::Memcached);
+pub fn handler(family: Family) -> &'static MemcPass {
+    if family == Family::Memc { &MemcPass(Family::Memc) } else { &MemcPass(Family::Memcached) }
+}
 
 impl Handler for MemcPass {
     fn applies(&self, _scope: &crate::conf::Scope) -> bool {
@@ -123,7 +122,7 @@ async fn answer(r: &Rc<Request>, family: Family) -> Result<Flow, u16> {
     let command = Some(Rc::new(command));
     let choices = Choices { family, command, ..Choices::default() };
     let to = Forward { target, seed, choices };
-    let mut passage = Passage::forward(r, location.clone(), to);
+    let mut passage = Passage::forward(r, location.clone(), to)?;
     let reply = passage.answer().await?;
     if reply.head.status == 404 {
         respond::put_aside(&mut passage, reply);
@@ -156,41 +155,18 @@ fn tell_coding(r: &Rc<Request>, reply: &Reply, wanted: u64) {
     }
 }
 
-/// The rows both families have, by the prefix of their names.
-macro_rules! rows {
-    ($prefix:literal, $part:ty, $handler:expr) => {
-        &[
-            row(concat!($prefix, "_pass"), LOCATION | IF_LOCATION, take(1), |b, d| {
-                set_pass::<$part>(b, d, $handler)
-            }),
-            row(concat!($prefix, "_bind"), HTTP_LEVELS, args(1, 2), set_bind::<$part>),
-            rows!($prefix, $part, "_socket_keepalive", flag_slot, socket_keepalive),
-            rows!($prefix, $part, "_connect_timeout", msec_slot, connect_timeout_ms),
-            rows!($prefix, $part, "_send_timeout", msec_slot, send_timeout_ms),
-            rows!($prefix, $part, "_read_timeout", msec_slot, read_timeout_ms),
-            rows!($prefix, $part, "_buffer_size", size_slot, buffer_size),
-            rows!($prefix, $part, "_ignore_client_abort", flag_slot, ignore_client_abort),
-            row(concat!($prefix, "_next_upstream"), HTTP_LEVELS, at_least(1), |b, d| {
-                let mask = b.mask(d, NEXT)?;
-                *b.part::<$part>().proxy.next_upstream.get_or_insert(0) |= mask;
-                Ok(())
-            }),
-            rows!($prefix, $part, "_next_upstream_tries", number_slot, next_upstream_tries),
-            rows!($prefix, $part, "_next_upstream_timeout", msec_slot, next_upstream_timeout_ms),
-        ]
-    };
-    ($prefix:literal, $part:ty, $name:literal, $reader:ident, $field:ident) => {
-        row(concat!($prefix, $name), HTTP_LEVELS, take(1), |b, d| {
-            d.$reader(&mut b.part::<$part>().proxy.$field)
-        })
-    };
-}
-
-pub const MEMC_ROWS: &[Row] = rows!("memc", Memc, &MEMC);
-pub const MEMCACHED_ROWS: &[Row] = rows!("memcached", Memcached, &MEMCACHED);
+pub const MEMC_ROWS: &[Row] = &peer_rows!("memc", Memc);
+pub const MEMCACHED_ROWS: &[Row] = &peer_rows!("memcached", Memcached);
 
 /// What only one of them has.
 pub const ROWS: &[Row] = &[
+    row("memc_pass", PASS_LEVELS, take(1), |b, d| set_pass::<Memc>(b, d, Family::Memc)),
+    row("memcached_pass", PASS_LEVELS, take(1), |b, d| {
+        set_pass::<Memcached>(b, d, Family::Memcached)
+    }),
+    row("memc_ignore_client_abort", HTTP_LEVELS, take(1), |b, d| {
+        d.flag_slot(&mut b.part::<Memc>().proxy.ignore_client_abort)
+    }),
     row("memc_cmds_allowed", HTTP_LEVELS, at_least(1), |b, d| {
         let kind = |at: usize| {
             Kind::of(d.arg(at)).ok_or_else(|| {
@@ -214,42 +190,4 @@ pub const VARS: &[VarRow] = &[
     var_live("memc_value", |_, _| None).kept_when_set(),
     var_live("memc_flags", |_, _| None).kept_when_set(),
     var_live("memc_exptime", |_, _| None).kept_when_set(),
-];
-
-fn set_pass<F: Settings>(
-    b: &mut Builder<'_>,
-    d: &Directive,
-    handler: &'static dyn Handler,
-) -> Result<(), Diag> {
-    if b.part::<F>().settings().pass.is_some() {
-        return Err(d.wrong("is duplicate"));
-    }
-    b.part::<Content>().0 = Some(handler);
-    let text = d.arg(1);
-    if text.contains(&b'$') {
-        let url = Template::compile(b, text)?;
-        b.part::<F>().settings().pass = Some(Pass::Variable(url));
-        return Ok(());
-    }
-    let want = Want { no_resolve: true, ..Want::default() };
-    let url = Url::parse(text, &want)
-        .map_err(|e| d.wrong_arg(1, format!("{e} in upstream \"{text}\"")))?;
-    let fixed = Fixed {
-        group: upstream::conf::mention(b, d, &url)?,
-        origin: target::grpc_origin(&url, false),
-        uri: Bytes::new(),
-        replaced: 0,
-        url: Bytes::copy_from_slice(text),
-        location: Bytes::new(),
-    };
-    b.part::<F>().settings().pass = Some(Pass::Fixed(Arc::new(fixed)));
-    Ok(())
-}
-
-const NEXT: &[(&str, u32)] = &[
-    ("error", next::ERROR),
-    ("timeout", next::TIMEOUT),
-    ("invalid_response", next::INVALID_HEADER),
-    ("not_found", next::HTTP_404),
-    ("off", next::OFF),
 ];

@@ -53,6 +53,7 @@ pub async fn run(mut link: Link, command: &Command, limits: &Limits) -> Result<R
                 unsent: false,
                 ignored: Vec::new(),
                 call: None,
+                records: None,
                 tail: Some(answer.tail),
             });
         }

@@ -2,7 +2,8 @@
 
 use std::{
     cell::RefCell,
-    io,
+    fs::File,
+    io::{self, Read},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -12,17 +13,29 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::http::{
     body::{BodyError, Expected},
-    proxy::{
-        fault::{End, Fault},
-        outgoing::Unsent,
-    },
+    body_file::TempFile,
     request::Request,
 };
 
-/// Where the bytes of a body come from.
+use super::fault::{End, Fault};
+
+/// What there is to send of a body, however often.
+#[derive(Clone)]
+pub enum Body {
+    Memory(Bytes),
+    File(Rc<TempFile>),
+    /// As the client sends it.
+    Client(Rc<RefCell<Kept>>),
+}
+
+/// Where the bytes of a body come from, at one try.
 pub enum Source {
     Nothing,
-    Whole(Unsent),
+    Memory(Bytes),
+    File {
+        file: File,
+        left: u64,
+    },
     Client(FromClient),
     /// A piece that did not fit the window, and what follows it.
     Rest(Bytes, Box<Source>),
@@ -47,8 +60,35 @@ pub struct Kept {
     pub lost: bool,
 }
 
+impl Body {
+    /// The body from its start.
+    pub fn source(&self, r: &Rc<Request>) -> io::Result<Source> {
+        Ok(match self {
+            Self::Memory(data) if data.is_empty() => Source::Nothing,
+            Self::Memory(data) => Source::Memory(data.clone()),
+            Self::File(file) => {
+                let file = File::open(file.path())?;
+                match file.metadata()?.len() {
+                    0 => Source::Nothing,
+                    left => Source::File { file, left },
+                }
+            }
+            Self::Client(kept) => Source::client(r, kept),
+        })
+    }
+
+    /// Whether all of it is still there for another try.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self, Self::Client(kept) if kept.borrow().lost)
+    }
+
+    pub fn is_streamed(&self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+}
+
 impl Source {
-    pub fn client(r: &Rc<Request>, kept: &Rc<RefCell<Kept>>) -> Self {
+    fn client(r: &Rc<Request>, kept: &Rc<RefCell<Kept>>) -> Self {
         let nothing = r.is_subrequest() || r.body.expected() == Expected::None;
         if nothing && kept.borrow().pieces.is_empty() {
             return Self::Nothing;
@@ -57,17 +97,12 @@ impl Source {
         Self::Client(FromClient { r, kept, at: 0, waiting: None })
     }
 
-    pub fn whole(mut unsent: Unsent) -> io::Result<Self> {
-        let empty = unsent.front()?.is_none();
-        Ok(if empty { Self::Nothing } else { Self::Whole(unsent) })
-    }
-
     pub fn is_ended(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 
-    /// The next piece, of `most` bytes at most; afterwards `is_ended` may tell that it was the
-    /// last.
+    /// The next piece, of `most` bytes at most where it comes from a file; afterwards `is_ended`
+    /// may tell that it was the last.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Bytes, End>> {
         if let Self::Rest(piece, next) = self {
             let piece = std::mem::take(piece);
@@ -77,14 +112,16 @@ impl Source {
         }
         let (piece, ended) = match self {
             Self::Nothing | Self::Rest(..) => (Bytes::new(), true),
-            Self::Whole(unsent) => {
+            Self::Memory(data) => {
+                let piece = data.split_to(data.len().min(most));
+                (piece, data.is_empty())
+            }
+            Self::File { file, left } => {
                 let lost = |error: io::Error| End::Try(Fault::Send(error));
-                let piece = match unsent.front().map_err(lost)? {
-                    None => Bytes::new(),
-                    Some(front) => Bytes::copy_from_slice(&front[..front.len().min(most)]),
-                };
-                unsent.advance(piece.len());
-                (piece, unsent.front().map_err(lost)?.is_none())
+                let piece = read_piece(file, most.min(FILE_PIECE_BYTES)).map_err(lost)?;
+                *left = left.saturating_sub(piece.len() as u64);
+                let ended = piece.is_empty() || *left == 0;
+                (piece, ended)
             }
             Self::Client(client) => ready!(client.poll_next(cx))?,
         };
@@ -93,6 +130,13 @@ impl Source {
         }
         Poll::Ready(Ok(piece))
     }
+}
+
+fn read_piece(file: &mut File, most: usize) -> io::Result<Bytes> {
+    let mut piece = vec![0; most];
+    let count = file.read(&mut piece)?;
+    piece.truncate(count);
+    Ok(piece.into())
 }
 
 impl FromClient {
@@ -135,3 +179,4 @@ impl Kept {
 }
 
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+const FILE_PIECE_BYTES: usize = 64 * 1024;
