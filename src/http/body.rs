@@ -8,6 +8,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -15,7 +16,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     base::log::Level,
-    net::{http1::chunked::Decoder, http2::MAX_WINDOW},
+    net::{
+        http1::chunked::{self, Decoder},
+        http2::MAX_WINDOW,
+    },
 };
 
 use super::{body_file::TempFile, core::InFile, h2::stream::Stream, request::Request};
@@ -292,6 +296,34 @@ impl Request {
                 return Ok(None);
             }
             self.more_body().await?;
+        }
+    }
+
+    /// Reads on as far as that needs no waiting and the buffer allows; whether all of the body has
+    /// come. Such a body is no different from one that was waited for.
+    pub fn has_whole_body(self: &Rc<Self>) -> bool {
+        let most = self.with_location(|location| location.core().client_body_buffer_size());
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let (have, whole) = self.conn.with_read(|read| (read.len(), self.is_whole(read)));
+            if whole || have >= most {
+                return whole;
+            }
+            match self.conn.poll_fill(&mut cx, most - have) {
+                Poll::Ready(Ok(1..)) => {}
+                _ => return self.conn.with_read(|read| self.is_whole(read)),
+            }
+        }
+    }
+
+    fn is_whole(&self, read: &[u8]) -> bool {
+        match self.body.expected() {
+            Expected::None => true,
+            Expected::Length(_) => read.len() as u64 >= self.body.left.get(),
+            Expected::Chunked => match self.conn.http2() {
+                Some(stream) => stream.at_end(),
+                None => chunked::ends_in(read),
+            },
         }
     }
 

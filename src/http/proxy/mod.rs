@@ -153,7 +153,7 @@ async fn prepare(r: &Rc<Request>, conf: &Proxy, family: Family) -> Result<(), u1
         // The client may ask for trailers in HTTP/1 too: its response is chunked then.
         r.headers_out.borrow_mut().expects_trailers = true;
     }
-    if outgoing::streams(r, conf, family) {
+    if outgoing::streams(r, conf, family) && !r.has_whole_body() {
         return Ok(());
     }
     r.read_body().await.map_err(|error| error.0)

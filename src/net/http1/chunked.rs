@@ -134,6 +134,22 @@ impl Decoder {
     }
 }
 
+/// Whether a body that begins here comes to its end here.
+pub fn ends_in(mut input: &[u8]) -> bool {
+    let mut decoder = Decoder::new();
+    while let Ok(advance) = decoder.step(input) {
+        if advance.done {
+            return true;
+        }
+        match input.get(advance.skip + advance.data..) {
+            Some(rest) if rest.len() < input.len() => input = rest,
+            _ => return false,
+        }
+    }
+    // What is wrong shows when it is read.
+    false
+}
+
 /// Appends a chunk; nothing for no data, which would end the body.
 pub fn encode(out: &mut Vec<u8>, data: &[u8]) {
     if !data.is_empty() {

@@ -156,7 +156,10 @@ pub fn open(zone: &Zone, key: &Key, key_text: &[u8]) -> Option<Stored> {
         return None;
     }
     let raw = Bytes::copy_from_slice(named);
-    let mut parser = Parser::new(raw.len() + 1);
+    let room = raw.len() + 1;
+    // Heads are kept as they came: those of CGI's kin may lack a status line.
+    let dialect = if raw.starts_with(b"HTTP/") { Parser::new } else { Parser::fastcgi };
+    let mut parser = dialect(room);
     if !parser.step(&raw).ok()? {
         return None;
     }
