@@ -3,8 +3,7 @@ local B = ...
 local N, ask, ngx = B.N, B.ask, B.ngx
 local ffi = require "ffi"
 local type, error, select, tostring = type, error, select, tostring
-local setmetatable, concat = setmetatable, table.concat
-local getinfo, tonumber = debug.getinfo, tonumber
+local setmetatable, tonumber = setmetatable, tonumber
 
 ffi.cdef [[
   typedef struct ngx_http_lua_socket_tcp_upstream_s { double id; }
@@ -19,48 +18,29 @@ local tcp = {}
 local CONNECT, SEND, READ = 2, 4, 5
 tcp.__index = tcp
 
--- As luaL_argerror: in a call with ":" the object does not count, and the name is the caller's.
-local function argument(position, text, level)
-  level = (level or 1) + 2
-  local info = getinfo(level - 1, "n")
-  if info.namewhat == "method" then
-    position = position - 1
-  end
-  error("bad argument #" .. position .. " to '" .. (info.name or "?") .. "' (" .. text .. ")", level)
-end
-
--- The id behind `self`, or the error OpenResty raises for a wrong one.
-local function id_of(self, name)
-  if type(self) ~= "table" then
-    error("bad argument #1 to '" .. name .. "' (table expected, got "
-      .. (self == nil and "no value" or type(self)) .. ")", 3)
-  end
-  local h = self[1]
-  return type(h) == "cdata" and h.id or nil
-end
-
+local argument, id_of, bytes_of = B.socket.argument, B.socket.id_of, B.socket.bytes_of
 
 local function pool_options(options, name)
   local size, backlog, pool = options.pool_size, options.backlog, options.pool
   if size ~= nil then
     if type(size) ~= "number" then
-      argument(name, 'bad "pool_size" option type: ' .. type(size), 2)
+      argument(name, 'bad "pool_size" option type: ' .. type(size), 1)
     end
     if size <= 0 then
-      argument(name, 'bad "pool_size" option value: ' .. size, 2)
+      argument(name, 'bad "pool_size" option value: ' .. size, 1)
     end
   end
   if backlog ~= nil then
     if type(backlog) ~= "number" then
-      argument(name, 'bad "backlog" option type: ' .. type(backlog), 2)
+      argument(name, 'bad "backlog" option type: ' .. type(backlog), 1)
     end
     if backlog < 0 then
-      argument(name, 'bad "backlog" option value: ' .. backlog, 2)
+      argument(name, 'bad "backlog" option value: ' .. backlog, 1)
     end
   end
   if pool ~= nil then
     if type(pool) ~= "string" and type(pool) ~= "number" then
-      argument(name, 'bad "pool" option type: ' .. type(pool), 2)
+      argument(name, 'bad "pool" option type: ' .. type(pool), 1)
     end
     pool = tostring(pool)
   end
@@ -95,35 +75,8 @@ function tcp.bind(...)
   if n ~= 2 and n ~= 3 then
     error("expecting 2 or 3 arguments, but got " .. n, 2)
   end
-  local self, address = ...
-  return N["socket.bind"](id_of(self, "bind"), address)
-end
-
--- Flattens what send() takes into one string.
-local function join(value, parts, top)
-  local kind = type(value)
-  if kind == "string" or kind == "number" or top and (kind == "nil" or kind == "boolean") then
-    parts[#parts + 1] = tostring(value)
-  elseif kind == "table" then
-    local length = 0
-    for key in pairs(value) do
-      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
-        return "non-array table found"
-      end
-      if key > length then
-        length = key
-      end
-    end
-    for i = 1, length do
-      local bad = join(value[i], parts)
-      if bad then
-        return bad
-      end
-    end
-  else
-    return top and ("string, number, boolean, nil, or array table expected, got " .. kind)
-      or ("bad data type " .. kind .. " found")
-  end
+  local self, address, port = ...
+  return N["socket.bind"](id_of(self, "bind"), address, port)
 end
 
 function tcp.send(...)
@@ -132,16 +85,7 @@ function tcp.send(...)
     error("expecting 2 arguments (including the object), but got " .. n, 2)
   end
   local self, data = ...
-  local id = id_of(self, "send")
-  if type(data) ~= "string" then
-    local parts = {}
-    local bad = join(data, parts, true)
-    if bad then
-      argument(2, bad)
-    end
-    data = concat(parts)
-  end
-  return ask(N["socket.send"](id, data))
+  return ask(N["socket.send"](id_of(self, "send"), bytes_of(data)))
 end
 
 function tcp.receive(...)
@@ -163,6 +107,9 @@ function tcp.receiveany(...)
     error("expecting 2 arguments (including the object), but got " .. n, 2)
   end
   local self, max = ...
+  if type(max) ~= "number" or max <= 0 then
+    argument(2, "bad max argument")
+  end
   return ask(N["socket.receiveany"](id_of(self, "receiveany"), max))
 end
 

@@ -2,8 +2,8 @@
 local B = ...
 local N, ask, ngx = B.N, B.ask, B.ngx
 local ffi = require "ffi"
-local type, error, select, tostring = type, error, select, tostring
-local setmetatable, concat = setmetatable, table.concat
+local type, error, select, tonumber = type, error, select, tonumber
+local setmetatable = setmetatable
 
 ffi.cdef "typedef struct { double id; } moonbeat_udp;"
 local free = N["udp.free"]
@@ -12,18 +12,7 @@ local handle = ffi.metatype("moonbeat_udp", { __gc = function(h) free(h.id) end 
 local udp = {}
 udp.__index = udp
 
-local function argument(position, name, text)
-  error("bad argument #" .. position .. " to '" .. name .. "' (" .. text .. ")", 3)
-end
-
-local function id_of(self, name)
-  if type(self) ~= "table" then
-    error("bad argument #1 to '" .. name .. "' (table expected, got "
-      .. (self == nil and "no value" or type(self)) .. ")", 3)
-  end
-  local h = self[1]
-  return type(h) == "cdata" and h.id or nil
-end
+local argument, id_of, bytes_of = B.socket.argument, B.socket.id_of, B.socket.bytes_of
 
 function udp.setpeername(...)
   local n = select("#", ...)
@@ -33,7 +22,7 @@ function udp.setpeername(...)
   local self, host, port = ...
   local id = id_of(self, "setpeername")
   if n == 3 and not tonumber(port) then
-    argument(3, "setpeername", "number expected, got " .. type(port))
+    argument(3, "number expected, got " .. type(port))
   end
   return ask(N["udp.setpeername"](id, host, port and tonumber(port)))
 end
@@ -43,32 +32,13 @@ function udp.bind(...)
   return N["udp.bind"](id_of(self, "bind"), address)
 end
 
-local function join(value, parts)
-  local kind = type(value)
-  if kind == "table" then
-    for i = 1, #value do
-      join(value[i], parts)
-    end
-  elseif kind == "nil" or kind == "boolean" or kind == "string" or kind == "number" then
-    parts[#parts + 1] = tostring(value)
-  else
-    argument(1, "send", "string, number, boolean, nil, or array table expected, got " .. kind)
-  end
-end
-
 function udp.send(...)
   local n = select("#", ...)
   if n ~= 2 then
     error("expecting 2 arguments (including the object), but got " .. n, 2)
   end
   local self, data = ...
-  local id = id_of(self, "send")
-  if type(data) ~= "string" then
-    local parts = {}
-    join(data, parts)
-    data = concat(parts)
-  end
-  return ask(N["udp.send"](id, data))
+  return ask(N["udp.send"](id_of(self, "send"), bytes_of(data)))
 end
 
 function udp.receive(...)

@@ -58,6 +58,7 @@ local resp = {
     return N["header.add"](name, value)
   end,
   set_status = N["header.set_status_line"],
+  bypass_if_checks = N["header.bypass_if_checks"],
 }
 ngx.resp.add_header = resp.add_header
 

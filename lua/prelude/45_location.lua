@@ -22,8 +22,11 @@ local function add(uri, options)
   if o.ctx ~= nil and type(o.ctx) ~= "table" then
     error("Bad ctx option value type " .. type(o.ctx) .. ", expected a Lua table", 3)
   end
+  if o.headers ~= nil and type(o.headers) ~= "table" then
+    error("Bad headers option value", 3)
+  end
   return N["location.add"](uri, o.method, o.body, o.args, o.vars, o.share_all_vars,
-    o.copy_all_vars, o.always_forward_body, o.ctx)
+    o.copy_all_vars, o.always_forward_body, o.ctx, o.headers)
 end
 
 local function check(uri, options, position)

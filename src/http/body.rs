@@ -226,11 +226,8 @@ impl Request {
     /// Tells a client that waits for it to send its body.
     pub fn send_continue(self: &Rc<Self>) {
         if self.body.expect_continue.replace(false) && self.line.version >= 1001 {
-            let empty = self.conn.with_read(|read| read.is_empty());
-            if empty || self.body.expected() == Expected::Chunked {
-                self.conn.write_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                self.conn.try_send();
-            }
+            self.conn.write_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.conn.try_send();
         }
     }
 

@@ -302,6 +302,12 @@ impl Conn {
         }
     }
 
+    /// Drops what was not sent yet.
+    pub fn forget_unsent(&self) {
+        self.write.borrow_mut().clear();
+        self.wake_drained();
+    }
+
     pub fn unsent(&self) -> usize {
         self.write.borrow().bytes
     }

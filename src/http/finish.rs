@@ -25,6 +25,10 @@ pub fn conclude(r: &Rc<Request>, flow: Flow) -> Option<Phase> {
             None
         }
         Flow::Close => {
+            if r.header_sent.get() && !r.is_subrequest() {
+                // The connection breaks now: what was held back for a fuller packet goes too.
+                r.conn.forget_unsent();
+            }
             abandon(r, 444);
             None
         }

@@ -1,6 +1,6 @@
 //! Conditional requests: 304 and 412 instead of a response the client has, or does not want.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
 
@@ -18,6 +18,10 @@ pub static FILTER: NotModified = NotModified;
 /// Compares the request's conditions with `ETag` and `Last-Modified` of the response.
 pub struct NotModified;
 
+/// A script wants the response to go out whatever the request's conditions say.
+#[derive(Default)]
+pub struct Bypass(pub Cell<bool>);
+
 impl Filter for NotModified {
     fn applies(&self, _scope: &Scope) -> bool {
         true
@@ -28,6 +32,9 @@ impl Filter for NotModified {
             return Ok(());
         }
         if !CONDITIONS.iter().any(|known| r.headers_in.may_have(*known)) {
+            return Ok(());
+        }
+        if r.ext::<Bypass>().0.get() {
             return Ok(());
         }
         let headers = r.headers_in.borrow();

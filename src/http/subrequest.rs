@@ -27,6 +27,8 @@ pub fn start(sub: Rc<Request>) {
 /// Runs a subrequest to its end. Boxed, because subrequests make subrequests.
 pub fn drive(sub: Rc<Request>) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
+        // What the last one was busy with is no fact about this one.
+        sub.conn.action.set("");
         phase::run(&sub, Phase::ServerRewrite).await;
         if let Some(capture) = &sub.capture {
             capture.status.set(sub.status());

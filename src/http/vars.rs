@@ -277,19 +277,14 @@ impl Request {
         let row = table.row(&lower);
         if let Some(slot) = table.by_name.get(bstr::BStr::new(&lower)) {
             match table.slots[*slot as usize].source {
-                Source::Row(row) if !row.changeable => return Err(VarWriteError::NotChangeable),
+                Source::Row(row) if !row.changeable => return Err(unchangeable(row)),
                 Source::Computed { .. } => return Err(VarWriteError::NotChangeable),
                 _ => self.set_var(VarRef(*slot), value),
             }
             return Ok(());
         }
         if let Some(row) = row.filter(|row| !row.changeable) {
-            // nginx knows families such as $arg_* by no name.
-            let is_family = row.name.ends_with('*');
-            return Err(match is_family {
-                true => VarWriteError::NotFound,
-                false => VarWriteError::NotChangeable,
-            });
+            return Err(unchangeable(row));
         }
         match row.and_then(|row| row.write) {
             Some(write) => write(self, value.unwrap_or_default()),
@@ -305,6 +300,11 @@ impl Request {
         }
         Some(Bytes::new())
     }
+}
+
+/// nginx knows families such as `$arg_*` by no name.
+fn unchangeable(row: &VarRow) -> VarWriteError {
+    if row.name.ends_with('*') { VarWriteError::NotFound } else { VarWriteError::NotChangeable }
 }
 
 /// Why a variable could not be written.

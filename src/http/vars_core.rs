@@ -13,8 +13,8 @@ use super::{
 
 /// Variables about the request, the connection and the response head.
 pub const VARS: &[VarRow] = &[
-    var_live("args", |r, _| Some(r.args.borrow().clone())).changeable(set_args),
-    var_live("query_string", |r, _| Some(r.args.borrow().clone())),
+    var_live("args", args).changeable(set_args),
+    var_live("query_string", args),
     var_live("is_args", |r, _| Some(if r.args.borrow().is_empty() { EMPTY } else { text("?") })),
     var_live("arg_*", argument),
     var_live("uri", |r, _| Some(r.uri.borrow().clone()).filter(|uri| !uri.is_empty())),
@@ -114,6 +114,11 @@ impl VarRow {
 }
 
 const EMPTY: Bytes = Bytes::new();
+
+/// Without arguments there is no value, not an empty one.
+fn args(r: &Rc<Request>, _name: &[u8]) -> Option<Bytes> {
+    Some(r.args.borrow().clone()).filter(|args| !args.is_empty())
+}
 
 fn text(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())

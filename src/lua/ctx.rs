@@ -114,14 +114,19 @@ impl Ctx {
         }
         match &self.request {
             Some(r) => r.log(level, format_args!("{text}")),
-            // nginx has no words behind debug lines, and none while it reads its configuration.
-            None if level == Level::Debug || self.phase == Phase::Init => {
+            // nginx has no words behind debug lines.
+            None if level == Level::Debug || self.is_wordless() => {
                 log::emit(level, format_args!("{text}"));
             }
             None => {
                 log::emit(level, format_args!("{text}, context: {}", self.phase.context_name()));
             }
         }
+    }
+
+    /// Nothing is told behind log lines while nginx reads its configuration, and at its end.
+    fn is_wordless(&self) -> bool {
+        matches!(self.phase, Phase::Init | Phase::ExitWorker)
     }
 
     fn log_level(&self) -> Level {

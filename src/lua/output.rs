@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::conf::LuaLoc;
 use super::request::LuaRequest;
 use crate::http::method::Method;
-use crate::http::{Chunk, OutputError, Request, finish};
+use crate::http::{Chunk, OutputError, Request};
 
 /// Sends a piece of the body, or with `None` its end.
 pub fn send(r: &Rc<Request>, lua: &LuaRequest, data: Option<Bytes>) -> Result<(), OutputError> {
@@ -67,15 +67,13 @@ pub fn send_head(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {
     if lua.buffering.get() {
         return Ok(());
     }
-    match r.send_header() {
-        Err(OutputError::Status(code)) if !r.header_sent.get() => {
-            // A filter wants another answer: it is given in full, what the script says is dropped.
-            lua.eof.set(true);
-            finish::own_page(r, code);
-            Ok(())
-        }
-        other => other,
+    let sent = r.send_header();
+    if let (Err(OutputError::Status(code)), false) = (&sent, r.header_sent.get()) {
+        // It is given at the end of the phase, what the script says from here on is dropped.
+        lua.eof.set(true);
+        lua.refused.set(Some(*code));
     }
+    sent
 }
 
 fn send_end(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> {
@@ -102,7 +100,8 @@ fn send_held_head(r: &Rc<Request>, lua: &LuaRequest) -> Result<(), OutputError> 
 }
 
 fn set_media_type(r: &Rc<Request>, lua: &LuaRequest) {
-    if lua.mime_set.get() || r.headers_out.borrow().content_type.is_some() {
+    let has_none = r.headers_out.borrow().status == 304;
+    if lua.mime_set.get() || has_none || r.headers_out.borrow().content_type.is_some() {
         return;
     }
     let kind = r.with_location(|location| {

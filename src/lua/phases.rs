@@ -26,7 +26,7 @@ use crate::http::template::Template;
 use crate::http::vars::VarRef;
 use crate::http::{
     Chunk, Chunks, Filter, Flow, Handler, OutputError, Phase as HttpPhase, Registered, Request,
-    Step, redirect,
+    Step, finish, redirect,
 };
 
 pub static CONTENT: ByLua = by_lua(Phase::Content, |l| &l.content, |_| false, false);
@@ -170,6 +170,22 @@ async fn watched(r: &Rc<Request>, lua: &LuaRequest, ctx: &Rc<Ctx>) -> Option<Out
 
 /// What the end of a Lua phase means for the request.
 fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> Flow {
+    let flow = meaning(r, lua, phase, outcome);
+    match lua.refused.take() {
+        // Codes for which there is no answer get one here: a head and nothing behind it.
+        Some(code @ (408 | 444 | 499)) => {
+            finish::own_page(r, code);
+            Flow::Done
+        }
+        Some(code) => {
+            lua.eof.set(false);
+            Flow::Status(code)
+        }
+        None => flow,
+    }
+}
+
+fn meaning(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> Flow {
     let code = match outcome {
         Outcome::Done => OK,
         Outcome::Error if r.header_sent.get() => return Flow::Close,
@@ -191,7 +207,9 @@ fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> 
     }
     if phase == Phase::Content {
         return match code {
-            OK => finish(r, lua),
+            OK => end_response(r, lua),
+            // nginx would go on with the next content handler, and there is none.
+            DECLINED => Flow::Close,
             code => answer(code),
         };
     }
@@ -199,7 +217,7 @@ fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> 
         // A response already begun leaves nothing to the later phases.
         let began = r.headers_out.borrow().status != 0 && !lua.held.borrow().is_empty();
         if r.header_sent.get() || began {
-            return finish(r, lua);
+            return end_response(r, lua);
         }
         return match phase {
             Phase::Access if code == OK => Flow::Next,
@@ -209,7 +227,7 @@ fn settle(r: &Rc<Request>, lua: &LuaRequest, phase: Phase, outcome: Outcome) -> 
     answer(code)
 }
 
-fn finish(r: &Rc<Request>, lua: &LuaRequest) -> Flow {
+fn end_response(r: &Rc<Request>, lua: &LuaRequest) -> Flow {
     match output::send(r, lua, None) {
         Ok(()) => Flow::Done,
         Err(e) => failed(e),
@@ -347,7 +365,7 @@ impl Filter for FilterByLua {
         let before = lua.exit.get();
         run_sync(r, &script, Phase::HeaderFilter, |_| ()).ok_or(OutputError::Broken)?;
         match lua.exit.get() {
-            // Only a code that is new says something.
+            // Only a code that is new says something: the page for a code passes here too.
             code if code == before || code.is_none() || code == Some(OK) => Ok(()),
             Some(ERROR) => Err(OutputError::Broken),
             Some(code) => Err(OutputError::Status(code.clamp(0, 999) as u16)),

@@ -78,6 +78,7 @@ const FILES: &[(&str, &str)] = files!(
     "32_pipe"
     "33_process"
     "34_crypto"
+    "39_socket"
     "40_socket_tcp"
     "41_socket_udp"
     "60_ssl"

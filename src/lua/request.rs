@@ -20,6 +20,8 @@ pub struct LuaRequest {
     pub entered_content: Cell<bool>,
     /// The end of the response has been sent.
     pub eof: Cell<bool>,
+    /// A filter wants another answer than the script's, with this status.
+    pub refused: Cell<Option<u16>>,
     /// Output is held back until its length is known: HTTP/1.0.
     pub buffering: Cell<bool>,
     pub held: RefCell<Vec<Bytes>>,

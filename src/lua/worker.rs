@@ -43,7 +43,8 @@ pub struct Place {
 }
 
 impl LuaWorker {
-    /// Makes the VM of this thread and runs `init_by_lua`.
+    /// Makes the VM of this thread and runs `init_by_lua`, whose error is told here: the text is
+    /// empty then.
     pub fn prepare(http: &Arc<HttpConf>, place: &Place) -> Result<Self, String> {
         keep_argv();
         let main = http.scope.part::<LuaMain>();
@@ -142,7 +143,9 @@ pub fn vm_for(r: &Rc<Request>) -> Option<Rc<Vm>> {
             Some(vm)
         }
         Err(message) => {
-            r.log(Level::Error, format_args!("{message}"));
+            if !message.is_empty() {
+                r.log(Level::Error, format_args!("{message}"));
+            }
             None
         }
     }
@@ -161,9 +164,8 @@ fn fresh_vm(worker: &Rc<Worker>, http: &HttpConf) -> Result<Rc<Vm>, String> {
         let _entered = enter(&ctx);
         run_sync(&vm, script).map_err(|message| {
             let what = script.words("init_by_lua");
-            let text = format!("{what} error: {message}");
-            emit(Level::Error, format_args!("{text}"));
-            text
+            emit(Level::Error, format_args!("{what} error: {message}"));
+            String::new()
         })?;
     }
     Ok(vm)

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::dns::{Answer, Kind, question};
@@ -92,8 +93,8 @@ impl Resolver {
         if let Some(addrs) = self.cached(name) {
             return Ok(addrs);
         }
-        let asking = self.ask(name);
-        match timeout(limit, asking.answer()).await {
+        let waiting = Waiting::new(self, name);
+        match timeout(limit, waiting.asking.answer()).await {
             Ok(answer) => answer.map(|addrs| self.turned(addrs)),
             Err(_) => Err(ResolveError::TimedOut),
         }
@@ -124,12 +125,13 @@ impl Resolver {
         self.asking.borrow_mut().insert(name.to_string(), asking.clone());
         let (this, name, shared) = (self.clone(), name.to_string(), asking.clone());
         // Goes on without the one who asked first: others may have joined.
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let answer = timeout(ASK_LIMIT, this.look_up(&name)).await;
             let answer = answer.unwrap_or(Err(ResolveError::TimedOut));
             this.asking.borrow_mut().remove(&name);
             shared.tell(this.remember(&name, answer));
         });
+        *asking.task.borrow_mut() = Some(task.abort_handle());
         asking
     }
 
@@ -209,13 +211,7 @@ impl Resolver {
                     }
                 }
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(e)) => {
-                    let text = format_args!(
-                        "recv() failed {} while resolving, resolver: {server}",
-                        Errno(&e)
-                    );
-                    emit(Level::Error, text);
-                }
+                Ok(Err(trouble)) => trouble.log(server),
                 Err(_) => {}
             }
             self.next_server.set(self.next_server.get().wrapping_add(1));
@@ -289,6 +285,38 @@ struct Found {
 struct Asking {
     verdict: RefCell<Option<Verdict>>,
     told: Notify,
+    waiting: Cell<usize>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+/// One who waits for an answer. With the last of them the question is dropped: who comes later asks
+/// anew, and hears what is wrong.
+struct Waiting<'a> {
+    resolver: &'a Rc<Resolver>,
+    name: &'a str,
+    asking: Rc<Asking>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(resolver: &'a Rc<Resolver>, name: &'a str) -> Self {
+        let asking = resolver.ask(name);
+        asking.waiting.set(asking.waiting.get() + 1);
+        Self { resolver, name, asking }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let left = self.asking.waiting.get() - 1;
+        self.asking.waiting.set(left);
+        if left > 0 || self.asking.verdict.borrow().is_some() {
+            return;
+        }
+        self.resolver.asking.borrow_mut().remove(self.name);
+        if let Some(task) = self.asking.task.take() {
+            task.abort();
+        }
+    }
 }
 
 impl Asking {
@@ -308,18 +336,44 @@ impl Asking {
     }
 }
 
-async fn over_udp(server: SocketAddr, asked: &[u8], kind: Kind) -> io::Result<Answer> {
+/// A question that did not get through.
+struct Trouble {
+    call: &'static str,
+    error: io::Error,
+}
+
+impl Trouble {
+    fn of(call: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self { call, error }
+    }
+
+    /// What is usual between machines is an error, all else is worse.
+    fn log(&self, server: SocketAddr) {
+        use io::ErrorKind::{
+            ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+        };
+        let level = match self.error.kind() {
+            ConnectionRefused | ConnectionReset | HostUnreachable | NetworkDown
+            | NetworkUnreachable => Level::Error,
+            _ => Level::Alert,
+        };
+        let (call, errno) = (self.call, Errno(&self.error));
+        emit(level, format_args!("{call}() failed {errno} while resolving, resolver: {server}"));
+    }
+}
+
+async fn over_udp(server: SocketAddr, asked: &[u8], kind: Kind) -> Result<Answer, Trouble> {
     // A socket a question: its port is as hard to guess as its number.
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(asked).await?;
+    let socket = UdpSocket::bind((any, 0)).await.map_err(Trouble::of("bind"))?;
+    socket.connect(server).await.map_err(Trouble::of("connect"))?;
+    socket.send(asked).await.map_err(Trouble::of("send"))?;
     let mut buf = vec![0; DATAGRAM_MAX_BYTES];
     loop {
-        let count = socket.recv(&mut buf).await?;
+        let count = socket.recv(&mut buf).await.map_err(Trouble::of("recv"))?;
         if let Some(answer) = Answer::parse(&buf[..count], asked, kind) {
             return Ok(answer);
         }

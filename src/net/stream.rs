@@ -240,7 +240,11 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self, s => Pin::new(s).poll_read(cx, buf))
+        match ready!(each!(self, s => Pin::new(s).poll_read(cx, buf))) {
+            // nginx, too, takes a peer that closes without saying so in TLS for one at its end.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            done => Poll::Ready(done),
+        }
     }
 }
 

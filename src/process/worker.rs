@@ -119,7 +119,10 @@ async fn start_and_control(
     let current = match Generation::start(cycle, bound, hooks, first.iter().len(), events) {
         Ok(generation) => generation,
         Err(text) => {
-            emit(Level::Emerg, format_args!("{text}"));
+            // Who failed may have told already.
+            if !text.is_empty() {
+                emit(Level::Emerg, format_args!("{text}"));
+            }
             return 1;
         }
     };

@@ -40,7 +40,8 @@ fn exit(c: &Call<'_>) -> Result<c_int, Raise> {
         return Ok(0);
     }
     let Some(r) = &ctx.request else { return c.leave(Ask::Leave(Leave::Exit(status))) };
-    if r.header_sent.get() && status >= 300 && !is_silent {
+    let sent = r.header_sent.get() && ctx.phase != Phase::HeaderFilter;
+    if sent && status >= 300 && !is_silent {
         let sent = r.headers_out.borrow().status;
         if status != i32::from(sent) {
             r.log(

@@ -12,10 +12,12 @@ use futures_util::future::join_all;
 
 use super::Topic;
 use super::encode::args_of_table;
+use super::header::{ESCAPE_NAME, ESCAPE_VALUE, escape_with};
 use super::uri::split_unsafe;
 use crate::base::log::Level;
 use crate::http::body::Body;
 use crate::http::capture::Capture;
+use crate::http::headers::Headers;
 use crate::http::method::Method;
 use crate::http::request::SubrequestSpec;
 use crate::http::vars::{VarSlots, VarWriteError};
@@ -40,7 +42,8 @@ fn begin(c: &Call<'_>) -> Result<c_int, Raise> {
     Ok(0)
 }
 
-/// `(uri, method, body, args, vars, shares all, copies all, forwards body, ctx)`, each may be nil.
+/// `(uri, method, body, args, vars, shares all, copies all, forwards body, ctx, headers)`, each may
+/// be nil.
 fn add(c: &Call<'_>) -> Result<c_int, Raise> {
     let r = c.request()?;
     let target = c.bytes(1)?;
@@ -56,6 +59,7 @@ fn add(c: &Call<'_>) -> Result<c_int, Raise> {
     if !c.absent(3) || body.is_none() {
         headers.remove(b"Transfer-Encoding");
     }
+    add_headers(c, &mut headers);
     let vars = match () {
         () if c.truthy(6) => r.vars.borrow().clone(),
         () if c.truthy(7) => Rc::new(r.vars.borrow().duplicate()),
@@ -85,6 +89,20 @@ fn add(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     r.ext::<Prepared>().0.borrow_mut().push(sub);
     Ok(0)
+}
+
+/// The option `headers`: lines in the place of those of the same name.
+fn add_headers(c: &Call<'_>, headers: &mut Headers) {
+    c.each(10, |v, name, value| {
+        if let (Kind::Str, Some(name)) = (v.kind(name), v.to_bytes(name)) {
+            let name = escape_with(name, ESCAPE_NAME);
+            match v.to_bytes(value) {
+                Some(value) => headers.set(name, escape_with(value, ESCAPE_VALUE)),
+                None => _ = headers.remove(&name),
+            }
+        }
+        true
+    });
 }
 
 fn merged_args(c: &Call<'_>, mut args: Vec<u8>) -> Result<Vec<u8>, Raise> {

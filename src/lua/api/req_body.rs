@@ -33,7 +33,13 @@ const LOOK: u32 = crate::lua::phase::REQUEST;
 
 /// A body under construction: `init_body`, `append_body`, `finish_body`.
 #[derive(Default)]
-struct Draft(RefCell<Option<Vec<u8>>>);
+struct Drafts(RefCell<Option<Draft>>);
+
+struct Draft {
+    data: Vec<u8>,
+    /// What is larger goes to a file.
+    buffer_bytes: usize,
+}
 
 /// The status to leave with, if the body cannot be had.
 fn read(c: &Call<'_>) -> Result<c_int, Raise> {
@@ -105,8 +111,9 @@ fn replace(c: &Call<'_>, data: Bytes) -> Result<(), Raise> {
 }
 
 /// A body larger than its buffer goes to a file, as one that came from the client.
-fn keep(r: &Rc<Request>, data: Vec<u8>) -> Result<(), Raise> {
-    if data.len() <= r.with_location(|l| l.core().client_body_buffer_size()) {
+fn keep(r: &Rc<Request>, draft: Draft) -> Result<(), Raise> {
+    let Draft { data, buffer_bytes } = draft;
+    if data.len() <= buffer_bytes {
         r.body.replace(data.into());
         return Ok(());
     }
@@ -170,10 +177,12 @@ fn init(c: &Call<'_>) -> Result<c_int, Raise> {
     if !r.body.is_read() && !r.body.is_discarded() {
         return Err(Raise::text("request body not read yet"));
     }
-    if c.opt_int(1)?.is_some_and(|size| size < 0) {
-        return Err(c.arg_error(1, "bad size argument"));
-    }
-    *r.ext::<Draft>().0.borrow_mut() = Some(Vec::new());
+    let buffer_bytes = match c.opt_int(1)?.map(usize::try_from) {
+        None => r.with_location(|l| l.core().client_body_buffer_size()),
+        Some(Ok(size)) => size,
+        Some(Err(_)) => return Err(c.arg_error(1, "bad size argument")),
+    };
+    *r.ext::<Drafts>().0.borrow_mut() = Some(Draft { data: Vec::new(), buffer_bytes });
     Ok(0)
 }
 
@@ -182,19 +191,19 @@ fn append(c: &Call<'_>) -> Result<c_int, Raise> {
         return Err(Raise::text(format!("expecting 1 arguments but seen {}", c.len())));
     }
     let more = c.bytes(1)?;
-    match &mut *c.request()?.ext::<Draft>().0.borrow_mut() {
-        Some(draft) => draft.extend_from_slice(more),
+    match &mut *c.request()?.ext::<Drafts>().0.borrow_mut() {
+        Some(draft) => draft.data.extend_from_slice(more),
         None => return Err(Raise::text("request_body not initialized")),
     }
     Ok(0)
 }
 
 fn finish(c: &Call<'_>) -> Result<c_int, Raise> {
-    let draft = c.request()?.ext::<Draft>().0.take();
+    let draft = c.request()?.ext::<Drafts>().0.take();
     match draft {
-        Some(data) => {
-            set_length(c, data.len())?;
-            keep(c.request()?, data)?;
+        Some(draft) => {
+            set_length(c, draft.data.len())?;
+            keep(c.request()?, draft)?;
         }
         None => return Err(Raise::text("request_body not initialized")),
     }

@@ -12,6 +12,7 @@ use crate::lua::handshake::Keepsake;
 use crate::lua::phase::{REQUEST, WITH_CTX};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 use crate::lua::request::LuaRequest;
+use crate::net::http1::HTTP_09;
 
 pub const TOPIC: Topic = Topic::of(&[
     Op { name: "var.get", phases: REQUEST, run: get },
@@ -28,8 +29,10 @@ pub const TOPIC: Topic = Topic::of(&[
 fn get(c: &Call<'_>) -> Result<c_int, Raise> {
     let r = c.request()?;
     if c.kind(1) == Kind::Num {
-        let group = c.int(1)?.max(0) as usize;
-        return c.ret(r.captures.borrow().get(group).cloned().flatten());
+        let group = usize::try_from(c.int(1)?).unwrap_or(0);
+        // The whole match is none of them.
+        let found = if group == 0 { None } else { r.captures.borrow().get(group).cloned() };
+        return c.ret(found.flatten());
     }
     let name = match c.kind(1) {
         Kind::Str => c.bytes(1)?,
@@ -106,7 +109,9 @@ fn status(c: &Call<'_>) -> Result<c_int, Raise> {
     if r.err_status.get() != 0 {
         return c.ret(r.err_status.get());
     }
-    c.ret(r.headers_out.borrow().status)
+    let status = r.headers_out.borrow().status;
+    // Until it has a status, a response of HTTP/0.9 has its version for one.
+    c.ret(if status == 0 && r.line.version == HTTP_09 { HTTP_09 } else { status })
 }
 
 fn set_status(c: &Call<'_>) -> Result<c_int, Raise> {

@@ -270,7 +270,8 @@ fn push_error(call: &Call<'_>, op: &Op, raise: Raise) {
     let text = match raise {
         Raise::Text(text) => text.into_owned(),
         Raise::Arg(index, text) => {
-            let name = op.name.rsplit('.').next().unwrap_or(op.name);
+            let own = || op.name.rsplit('.').next().unwrap_or(op.name).to_owned();
+            let name = trace::called_name(call.state()).unwrap_or_else(own);
             format!("bad argument #{index} to '{name}' ({text})")
         }
         Raise::Plain(bytes) => {

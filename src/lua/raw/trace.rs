@@ -26,6 +26,14 @@ pub(crate) fn caller_position(l: *mut lua_State) -> String {
     String::new()
 }
 
+/// The name a script calls the running function by, as `luaL_argerror` tells it; `None` when our
+/// prelude stands between.
+pub(crate) fn called_name(l: *mut lua_State) -> Option<String> {
+    let caller = Frame::at(l, 1)?;
+    let name = || Frame::at(l, 0).and_then(|frame| frame.name);
+    (!caller.is_ours).then(|| name().unwrap_or_else(|| "?".to_owned()))
+}
+
 /// `file:line: function(): ` of the caller, as `ngx.log` puts it in front of a message.
 pub fn caller(view: &View<'_>) -> String {
     let frames = (1..MAX_LEVELS).map_while(|level| Frame::at(view.state(), level));

@@ -17,8 +17,9 @@ use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
 use crate::http::headers_in::HeadersIn;
+use crate::http::not_modified::Bypass;
 use crate::lua::ctx::{self, Ctx};
-use crate::lua::phase::{Phase, REQUEST};
+use crate::lua::phase::{HANDLERS, Phase, REQUEST};
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, guard};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 
@@ -28,6 +29,7 @@ pub const TOPIC: Topic = Topic {
         Op { name: "header.set", phases: REQUEST, run: |c| set(c, true) },
         Op { name: "header.add", phases: REQUEST, run: |c| set(c, false) },
         Op { name: "header.resp_headers", phases: REQUEST, run: resp_headers },
+        Op { name: "header.bypass_if_checks", phases: BEFORE_HEAD, run: bypass_if_checks },
         Op { name: "header.set_status_line", phases: REQUEST, run: set_status_line },
     ],
     ffi: &[Ffi {
@@ -291,6 +293,15 @@ fn set_status_line(c: &Call<'_>) -> Result<c_int, Raise> {
     }
     Ok(0)
 }
+
+/// `ngx.resp.bypass_if_checks()`: the request's conditions do not count.
+fn bypass_if_checks(c: &Call<'_>) -> Result<c_int, Raise> {
+    c.request()?.ext::<Bypass>().0.set(true);
+    Ok(0)
+}
+
+/// Where conditions have not been looked at yet.
+const BEFORE_HEAD: u32 = HANDLERS | Phase::HeaderFilter.bit();
 
 /// The values of one header; one by far most often.
 pub type Values = SmallVec<[Bytes; 1]>;

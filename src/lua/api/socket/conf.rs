@@ -95,6 +95,9 @@ impl SocketConf {
 impl Settings {
     /// Asks the `resolver` of the location; like nginx's, it turns the addresses of a name.
     pub async fn resolve(&self, host: &[u8], port: u16) -> Result<Addr, Bytes> {
+        if host.is_empty() {
+            return Err("failed to parse host name \"\": no host".into());
+        }
         let host = String::from_utf8_lossy(host);
         let Some(names) = &self.names else {
             return Err(format!("no resolver defined to resolve \"{host}\"").into());

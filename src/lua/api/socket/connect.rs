@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -63,27 +64,28 @@ pub fn connect(c: &Call<'_>) -> Result<c_int, Raise> {
     c.ask(establish(ctx, socket, target))
 }
 
-/// `bind(id, address)`: the local address of the next connect.
+/// `bind(id, address, port | nil)`: the local address of the next connect.
 pub fn bind(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     let text = c.bytes(2)?;
-    let with_port = |text: &[u8]| match text.contains(&b':') {
-        true => [b"[", text, b"]:0"].concat(),
-        false => [text, b":0"].concat(),
-    };
-    match Addr::literal(&with_port(text)) {
-        Some(addr) => {
-            *socket.bind.borrow_mut() = Some(addr);
+    let port = c.opt_num(3)?.unwrap_or_default();
+    if !(0.0..=65535.0).contains(&port) {
+        return c.fail(format!("bad port number: {port}"));
+    }
+    match std::str::from_utf8(text).unwrap_or_default().parse::<IpAddr>() {
+        Ok(ip) => {
+            let addr = SocketAddr::new(ip, port as u16);
+            *socket.bind.borrow_mut() = Some(Addr::Inet(addr));
             c.ret(true)
         }
-        None => c.fail("bad address"),
+        Err(_) => c.fail("bad address"),
     }
 }
 
 async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
     let _busy = Mark::set(&socket, |busy| &busy.connecting);
     socket.pool_key.borrow_mut().clone_from(&target.pool.name);
-    match pool::seat(&target.pool, socket.connect_timeout_ms.get()).await {
+    let seat = match pool::seat(&target.pool, socket.connect_timeout_ms.get()).await {
         Seating::Idle(idle, seat) => {
             socket.attach(Link::Own(idle.stream.into()));
             socket.reused_times.set(idle.reused_times + 1);
@@ -102,14 +104,12 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
             }
             return Reply::fail(reason);
         }
-        Seating::Fresh(seat) => *socket.seat.borrow_mut() = seat,
-    }
+        // Whoever gives up on the way leaves it to the next in line.
+        Seating::Fresh(seat) => seat,
+    };
     let addr = match address(&socket, &target).await {
         Ok(addr) => addr,
-        Err(reason) => {
-            socket.seat.borrow_mut().take();
-            return Reply::fail(reason);
-        }
+        Err(reason) => return Reply::fail(reason),
     };
     *socket.far_end.borrow_mut() = far_end(&target, &addr);
     let how = Dial {
@@ -117,16 +117,20 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
         timeout: Some(Duration::from_millis(socket.connect_timeout_ms.get())),
         keepalive: false,
     };
-    match dial::connect(&addr, &how).await {
+    let dialed = {
+        let _busy = Mark::set(&socket, |busy| &busy.dialing);
+        dial::connect(&addr, &how).await
+    };
+    match dialed {
         Ok(stream) => {
             // A unix socket has no such option.
             let _ = stream.socket().set_nodelay(true);
             socket.attach(Link::Own(stream.into()));
+            *socket.seat.borrow_mut() = seat;
             socket.reused_times.set(0);
             Reply::one(1.0)
         }
         Err(error) => {
-            socket.seat.borrow_mut().take();
             log_failure(&ctx, &socket, &addr, &error);
             failure(&error).reply()
         }
@@ -171,6 +175,8 @@ fn log_failure(ctx: &Ctx, socket: &Tcp, addr: &Addr, error: &DialError) {
         DialError::Timeout => {
             ctx.log(level, &format!("lua tcp socket connect timed out{far_end}"));
         }
+        // Where there is no request, the context is all lua-nginx-module tells.
+        DialError::Connect(_) if ctx.request.is_none() => ctx.log(level, &error.to_string()),
         DialError::Connect(_) => ctx.log(level, &format!("{error}{far_end}")),
         DialError::Refused { error, .. } => {
             ctx.log(level, &format!("connect() to {addr} failed {}", Errno(error)));

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::Request;
+use crate::lua::conf::LuaLoc;
 use crate::net::stream::Stream;
 
 /// The far end of a cosocket.
@@ -83,6 +84,18 @@ impl Link {
             Self::Own(stream) => Some(f(&mut stream.borrow_mut())),
             Self::Body { request, .. } | Self::Raw(request) => request.conn.with_stream(f),
         }
+    }
+
+    /// Whether an end of the input means that the client went away: in the middle of its body, or
+    /// whenever scripts want to know.
+    pub fn is_aborted(&self) -> bool {
+        let (request, left) = match self {
+            Self::Own(_) => return false,
+            Self::Body { left, .. } if left.get() == 0 => return false,
+            Self::Body { request, left } => (request, left.get()),
+            Self::Raw(request) => (request, 0),
+        };
+        left > 0 || request.with_location(|l| l.scope.part::<LuaLoc>().check_client_abort())
     }
 
     pub fn is_request(&self) -> bool {

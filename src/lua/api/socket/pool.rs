@@ -110,7 +110,7 @@ pub async fn seat(wish: &Wish, timeout_ms: u64) -> Seating {
 /// `setkeepalive(id, timeout_ms | nil, size | nil)`
 pub fn setkeepalive(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
-    let Some(link) = socket.linked() else { return c.fail("closed") };
+    let Some(link) = socket.linked() else { return c.fail(socket.unlinked_word()) };
     if link.is_request() {
         return c.fail("attempt to setkeepalive on a request socket");
     }

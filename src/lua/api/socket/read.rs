@@ -81,7 +81,7 @@ fn start(c: &Call<'_>, socket: Rc<Tcp>, pattern: Pattern) -> Result<c_int, Raise
 pub fn refuse(c: &Call<'_>, socket: &Tcp) -> Result<Option<c_int>, Raise> {
     if socket.linked().is_none() || socket.read_closed.get() {
         complain_closed(c, socket, "receive data");
-        return c.fail("closed").map(Some);
+        return c.fail(socket.unlinked_word()).map(Some);
     }
     match socket.busy_word(true, false) {
         Some(word) => c.fail(word).map(Some),
@@ -145,6 +145,7 @@ pub async fn fill_some(ctx: &Ctx, socket: &Rc<Tcp>, most: usize) -> Result<(), F
     let done = Tcp::limited(socket.read_timeout_ms.get(), link.read(&mut more, most)).await;
     socket.input.borrow_mut().unsplit(more);
     match done {
+        Ok(0) if link.is_aborted() => Err(Failure::System("client aborted".to_owned())),
         Ok(0) => Err(Failure::Closed),
         Ok(_) => Ok(()),
         Err(failure) => {

@@ -52,7 +52,10 @@ pub struct Tcp {
 /// What a light thread is doing with the socket right now.
 #[derive(Default)]
 pub struct Busy {
+    /// From the wait in line to the connection.
     pub connecting: Cell<bool>,
+    /// The part of it after the name was resolved.
+    pub dialing: Cell<bool>,
     pub reading: Cell<bool>,
     pub writing: Cell<bool>,
 }
@@ -143,6 +146,11 @@ impl Tcp {
         None
     }
 
+    /// The answer of operations that want a connection: there is none, or none yet.
+    pub fn unlinked_word(&self) -> &'static str {
+        if self.busy.dialing.get() { "socket busy connecting" } else { "closed" }
+    }
+
     /// Runs `future` for at most `ms`.
     pub async fn limited<T>(
         ms: u64,
@@ -157,6 +165,9 @@ impl Tcp {
 
 /// Logs an operation on a closed socket, with the facts lua-nginx-module puts behind it.
 pub fn complain_closed(c: &Call<'_>, socket: &Tcp, doing: &str) {
+    if socket.busy.dialing.get() {
+        return;
+    }
     let at = std::ptr::from_ref(socket) as usize;
     let eof = u8::from(socket.at_eof.get());
     let text = format!("attempt to {doing} on a closed socket: u:{at:016X}, c:0, ft:0 eof:{eof}");
@@ -246,7 +257,7 @@ pub fn getoption(c: &Call<'_>) -> Result<c_int, Raise> {
 pub fn close(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     if socket.linked().is_none() || socket.read_closed.get() && socket.write_closed.get() {
-        return c.fail("closed");
+        return c.fail(socket.unlinked_word());
     }
     if let Some(word) = socket.busy_word(true, true) {
         return c.fail(word);
@@ -260,6 +271,9 @@ pub fn close(c: &Call<'_>) -> Result<c_int, Raise> {
 
 pub fn getreusedtimes(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
+    if socket.busy.dialing.get() {
+        return c.ret(0.0);
+    }
     if socket.linked().is_none() || socket.read_closed.get() && socket.write_closed.get() {
         return c.fail("closed");
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UdpSocket, UnixDatagram};
 
 use super::conf::{self, Settings};
@@ -57,10 +58,15 @@ pub fn free(c: &Call<'_>) -> Result<c_int, Raise> {
     Ok(0)
 }
 
-fn own(c: &Call<'_>) -> Result<Rc<Udp>, Raise> {
+fn find(c: &Call<'_>) -> Result<Rc<Udp>, Raise> {
     let id = Id::from_bits(c.int(1)? as u64);
     let socket = SOCKETS.with_borrow(|all| all.get(id).cloned());
-    let socket = socket.ok_or(Raise::text("bad request"))?;
+    socket.ok_or(Raise::text("bad request"))
+}
+
+/// The socket, checked to belong to the running request.
+fn own(c: &Call<'_>) -> Result<Rc<Udp>, Raise> {
+    let socket = find(c)?;
     if socket.owner != owner_of(c) && socket.socket.borrow().is_some() {
         return Err(Raise::text("bad request"));
     }
@@ -68,7 +74,7 @@ fn own(c: &Call<'_>) -> Result<Rc<Udp>, Raise> {
 }
 
 pub fn settimeout(c: &Call<'_>) -> Result<c_int, Raise> {
-    let socket = own(c)?;
+    let socket = find(c)?;
     let ms = c.num(2)?;
     let default = socket.settings.read_timeout_ms;
     socket.timeout_ms.set(if ms > 0.0 { ms as u64 } else { default });
@@ -141,8 +147,12 @@ async fn connected(addr: &Addr, bind: Option<std::net::IpAddr>) -> io::Result<Da
             Ok(Datagrams::Udp(socket))
         }
         Addr::Unix(_) => {
-            // The autobound name lets the peer answer.
-            let socket = UnixDatagram::unbound()?;
+            // The name the system finds for it lets the peer answer.
+            let unnamed = SockAddr::unix("")?;
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+            socket.bind(&unnamed)?;
+            socket.set_nonblocking(true)?;
+            let socket = UnixDatagram::from_std(socket.into())?;
             let path = addr.path().ok_or(io::ErrorKind::InvalidInput)?;
             socket.connect(path)?;
             Ok(Datagrams::Unix(socket))

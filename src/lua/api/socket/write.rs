@@ -18,7 +18,7 @@ pub fn send(c: &Call<'_>) -> Result<c_int, Raise> {
     let socket = own_socket(c)?;
     let Some(link) = socket.linked().filter(|_| !socket.write_closed.get()) else {
         complain_closed(c, &socket, "send data");
-        return c.fail("closed");
+        return c.fail(socket.unlinked_word());
     };
     if let Some(word) = socket.busy_word(false, true) {
         return c.fail(word);
