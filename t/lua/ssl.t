@@ -6,13 +6,13 @@ ngx.ssl, ngx.ssl.clienthello, ngx.ssl.session and the scripts of TLS handshakes
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         ssl_certificate_by_lua_block {
             local ssl = require "ngx.ssl"
             local function text(name)
-                local f = assert(io.open("$TEST_NGINX_HTML_DIR/" .. name))
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
                 local all = f:read("*a")
                 f:close()
                 return all
@@ -27,43 +27,8 @@ ngx.ssl, ngx.ssl.clienthello, ngx.ssl.session and the scripts of TLS handshakes
         }
         location / { content_by_lua_block { ngx.say("served ", ngx.ctx.sni) } }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/two.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/two.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -89,15 +54,15 @@ served two.test TLSv1.2
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         ssl_certificate_by_lua_block {
             local ssl = require "ngx.ssl"
-            local f = assert(io.open("$TEST_NGINX_HTML_DIR/two.crt"))
+            local f = assert(io.open("$TEST_NGINX_CERT_DIR/two.crt"))
             local cert = assert(ssl.cert_pem_to_der(f:read("*a")))
             f:close()
-            f = assert(io.open("$TEST_NGINX_HTML_DIR/two.key"))
+            f = assert(io.open("$TEST_NGINX_CERT_DIR/two.key"))
             local key = assert(ssl.priv_key_pem_to_der(f:read("*a")))
             f:close()
             assert(ssl.clear_certs())
@@ -109,43 +74,8 @@ served two.test TLSv1.2
         }
         location / { return 200 "der\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/two.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/two.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -175,51 +105,16 @@ addr: unix
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         ssl_certificate_by_lua_block {
             ngx.exit(ngx.ERROR)
         }
         location / { return 200 "never\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/one.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/one.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -245,51 +140,16 @@ handshake failed
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         ssl_certificate_by_lua_block {
             error("no luck")
         }
         location / { return 200 "never\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/one.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/one.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -318,8 +178,8 @@ context: ssl_certificate_by_lua*
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         ssl_client_hello_by_lua_block {
             local hello = require "ngx.ssl.clienthello"
@@ -330,43 +190,8 @@ context: ssl_certificate_by_lua*
         }
         location / { return 200 "$ssl_protocol\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/one.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/one.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -407,48 +232,13 @@ none: nil
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_session_tickets off;
         location / { return 200 "reused: $ssl_session_reused\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/one.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/one.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
@@ -477,58 +267,23 @@ cdata
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_verify_client optional_no_ca;
         location / { return 200 "$ssl_client_s_dn\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
     location /t {
         proxy_pass https://unix:$TEST_NGINX_HTML_DIR/tls.sock;
         proxy_ssl_verify on;
         proxy_ssl_name other.test;
-        proxy_ssl_trusted_certificate ../html/two.crt;
+        proxy_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/two.crt;
         lua_upstream_skip_openssl_default_verify on;
         proxy_ssl_certificate_by_lua_block {
             local ssl = require "ngx.ssl"
             local mine = require "ngx.ssl.proxysslcert"
             local function text(name)
-                local f = assert(io.open("$TEST_NGINX_HTML_DIR/" .. name))
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
                 local all = f:read("*a")
                 f:close()
                 return all
@@ -558,58 +313,23 @@ upstream SSL certificate verify error: (20:unable to get local issuer certificat
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
         server_name one.test;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_verify_client optional_no_ca;
         location / { return 200 "$ssl_client_s_dn\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
     location /t {
         proxy_pass https://unix:$TEST_NGINX_HTML_DIR/tls.sock;
         proxy_ssl_verify on;
         proxy_ssl_name one.test;
-        proxy_ssl_trusted_certificate ../html/two.crt;
+        proxy_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/two.crt;
         lua_upstream_skip_openssl_default_verify on;
         proxy_ssl_certificate_by_lua_block {
             local ssl = require "ngx.ssl"
             local mine = require "ngx.ssl.proxysslcert"
             local function text(name)
-                local f = assert(io.open("$TEST_NGINX_HTML_DIR/" .. name))
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
                 local all = f:read("*a")
                 f:close()
                 return all
@@ -635,55 +355,20 @@ CN=two.test
 --- http_config
     server {
         listen unix:$TEST_NGINX_HTML_DIR/tls.sock ssl;
-        ssl_certificate ../html/one.crt;
-        ssl_certificate_key ../html/one.key;
+        ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
         ssl_verify_client on;
-        ssl_client_certificate ../html/two.crt;
+        ssl_client_certificate $TEST_NGINX_CERT_DIR/two.crt;
         location / { return 200 "$ssl_client_s_dn $ssl_client_verify\n"; }
     }
---- user_files
->>> one.crt
------BEGIN CERTIFICATE-----
-MIIBXjCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIb25lLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CG9uZS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgUcr7tMWTkaIMJa
-kb3hXoYJYEymgAG9R2rinWclLp6Y2j8D8YwDWrHsD9wX6nBFx2Vblik+hMmOV4SL
-M/DWQqNHMEUwEwYDVR0RBAwwCoIIb25lLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQUQKUpp1qtTSl/iZcp5KBlGSbzwE8wCgYIKoZIzj0EAwIDRwAwRAIg
-ciFYV1la39mjtUd017Y8siZl3J8upexBpczROMpsTy4CIEHFj5MohVDCR+erkMlD
-3QyQfe/WN6z8LmSJtdwiuUtk
------END CERTIFICATE-----
->>> one.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDsEwg5cMrqGke2pE
-+ExbTMWQ9Gf/VIL8uXr0K9sIB9mhRANCAAQyBRyvu0xZORogwlqRveFehglgTKaA
-Ab1HauKdZyUunpjaPwPxjANasewP3BfqcEXHZVuWKT6EyY5XhIsz8NZC
------END PRIVATE KEY-----
->>> two.crt
------BEGIN CERTIFICATE-----
-MIIBYDCCAQWgAwIBAgICEAAwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIdHdvLnRl
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMM
-CHR3by50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEP9rNOhjJU9w9xLQB
-u2Wiwuddx/WytXuLnDjiC4J3r8EJwDlJ0LsOmeIS835qZtkCV/piEpQY1N+wsdsJ
-NoukS6NHMEUwEwYDVR0RBAwwCoIIdHdvLnRlc3QwDwYDVR0TAQH/BAUwAwEB/zAd
-BgNVHQ4EFgQU/KOAgnV4i7/19jN2ZalWNa18nuUwCgYIKoZIzj0EAwIDSQAwRgIh
-AJo5nxLV34TfpcBhXRvPXMETkQom1gmqVkgLIL9lCpzKAiEAigiFGUT0rlD8F/+X
-n+5+1ODB/2eKFdtuzLb+S7oYidA=
------END CERTIFICATE-----
->>> two.key
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgno5tfO1iEMKMJU4z
-Kc4WQUpZ4aBzvvtiv0vcswVV8qyhRANCAAQ/2s06GMlT3D3EtAG7ZaLC513H9bK1
-e4ucOOILgnevwQnAOUnQuw6Z4hLzfmpm2QJX+mISlBjU37Cx2wk2i6RL
------END PRIVATE KEY-----
 --- config
-    lua_ssl_trusted_certificate ../html/one.crt;
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/one.crt;
     lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
             local ssl = require "ngx.ssl"
             local function text(name)
-                local f = assert(io.open("$TEST_NGINX_HTML_DIR/" .. name))
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
                 local all = f:read("*a")
                 f:close()
                 return all
@@ -716,24 +401,24 @@ CN=two.test SUCCESS
     server {
         listen $TEST_NGINX_RAND_PORT_1 ssl;
         server_name backend.test;
-        ssl_certificate $TEST_NGINX_HTML_DIR/cert.pem;
-        ssl_certificate_key $TEST_NGINX_HTML_DIR/key.pem;
+        ssl_certificate $TEST_NGINX_CERT_DIR/three.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/three.key;
         ssl_verify_client optional_no_ca;
         location / { return 200 "client: $ssl_client_s_dn"; }
     }
 --- config
     location = /t {
-        lua_ssl_trusted_certificate $TEST_NGINX_HTML_DIR/cert.pem;
+        lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/three.crt;
         content_by_lua_block {
             local ssl = require "ngx.ssl"
             local function read(name)
-                local f = assert(io.open("$TEST_NGINX_HTML_DIR/" .. name))
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
                 local text = f:read("*a")
                 f:close()
                 return text
             end
-            local cert = assert(ssl.parse_pem_cert(read("cert.pem")))
-            local key = assert(ssl.parse_pem_priv_key(read("key.pem")))
+            local cert = assert(ssl.parse_pem_cert(read("three.crt")))
+            local key = assert(ssl.parse_pem_priv_key(read("three.key")))
             ngx.say(type(cert), " ", type(key))
             local function ask(shown, name)
                 local sock = ngx.socket.tcp()
@@ -762,24 +447,6 @@ CN=two.test SUCCESS
             ngx.say(ssl.parse_pem_cert("nothing"))
         }
     }
---- user_files
->>> cert.pem
------BEGIN CERTIFICATE-----
-MIIBbDCCARGgAwIBAgICEAAwCgYIKoZIzj0EAwIwFzEVMBMGA1UEAwwMYmFja2Vu
-ZC50ZXN0MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjAXMRUwEwYD
-VQQDDAxiYWNrZW5kLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARGFXHN
-gclowm9Jn/fiAQodEGydGY17/xBxxOEaB6oOFL4mubPmuvo6SpiI4X2pRjZevFqW
-gqlLyC54oW4934kdo0swSTAXBgNVHREEEDAOggxiYWNrZW5kLnRlc3QwDwYDVR0T
-AQH/BAUwAwEB/zAdBgNVHQ4EFgQUS+Q/8VEcbM5fPC8iPvxjdJZc3CEwCgYIKoZI
-zj0EAwIDSQAwRgIhAMmGS1g8TZrfPTbzbAc4qX47d26q7MgyRYVTsopq0QphAiEA
-mgsMwHy7BBw5nqT3AD4Eub+BA6CSNR5ZOmPNRglbCtc=
------END CERTIFICATE-----
->>> key.pem
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+97IetjDZuSSmSPQ
-TiXY3bGbc2yKcVskMlhBPXIJeXmhRANCAARGFXHNgclowm9Jn/fiAQodEGydGY17
-/xBxxOEaB6oOFL4mubPmuvo6SpiI4X2pRjZevFqWgqlLyC54oW4934kd
------END PRIVATE KEY-----
 --- request
 GET /t
 --- response_body
