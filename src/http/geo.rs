@@ -11,9 +11,9 @@ use bstr::ByteSlice;
 use bytes::Bytes;
 
 use crate::conf::{Builder, Diag, Directive};
+use crate::net::network::Network;
 
 use super::{
-    access::Network,
     realip::{self, Trusted},
     request::Request,
     template::Template,

@@ -14,11 +14,13 @@ use crate::{
         Builder, Diag, Directive, Part, Scope, inherit,
         row::{HTTP_LEVELS, Row, flag, row, take},
     },
-    net::addr::{self, Addr, Url, Want},
+    net::{
+        addr::{self, Addr, Url, Want},
+        network::Network,
+    },
 };
 
 use super::{
-    access::Network,
     phase::{Flow, Handler, Phase, Registered, Step},
     request::Request,
     vars::{VarRow, var_live},

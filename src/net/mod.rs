@@ -11,6 +11,7 @@ pub mod dial;
 pub mod http1;
 pub mod http2;
 pub mod listen;
+pub mod network;
 pub mod stream;
 pub mod tls;
 

@@ -144,10 +144,7 @@ impl Names {
             ("$TEST_NGINX_SERVER_PORT".into(), port.to_string()),
             ("$TEST_NGINX_HTML_DIR".into(), format!("{root}/html")),
             ("$TEST_NGINX_SERVER_ROOT".into(), root),
-            (
-                "$TEST_NGINX_CERT_DIR".into(),
-                concat!(env!("CARGO_MANIFEST_DIR"), "/t/certs").into(),
-            ),
+            ("$TEST_NGINX_CERT_DIR".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/t/certs").into()),
         ];
         for number in 1..=6 {
             let name = format!("$TEST_NGINX_RAND_PORT_{number}");

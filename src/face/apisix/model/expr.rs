@@ -11,8 +11,8 @@ use bstr::{ByteSlice, ByteVec};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::address::Range;
 use crate::base::regex::{Flags, Regex};
+use crate::net::network::Network;
 
 /// All rules of a list hold.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ enum Test {
     Number(Compare, f64),
     Matches(Regex),
     In(Vec<Vec<u8>>),
-    Address(Vec<Range>),
+    Address(Vec<Network>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +167,7 @@ impl Test {
             "has" | "HAS" => Ok(Self::Equal(text(operand))),
             "ipmatch" => {
                 let one = |item: &Value| {
-                    let range = item.as_str().and_then(Range::parse);
+                    let range = item.as_str().and_then(|text| Network::parse(text.into()));
                     range.ok_or(format!("invalid ip address: {item}"))
                 };
                 match operand {

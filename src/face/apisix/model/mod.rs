@@ -4,7 +4,6 @@
 //!  key, JSON ─ rules::check (defaults) ─▶ Route │ Service │ Upstream ─▶ Table ─▶ Router
 //! ```
 
-pub mod address;
 pub mod expr;
 mod nodes;
 mod route;

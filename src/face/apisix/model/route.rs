@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Item;
-use super::address::Range;
 use super::expr::Expr;
 use super::upstream::{Timeouts, Upstream};
 use crate::face::apisix::admin;
+use crate::net::network::Network;
 
 /// A route.
 pub struct Route {
@@ -25,7 +25,7 @@ pub struct Route {
     pub hosts: Vec<HostRule>,
     /// Upper case; empty takes all.
     pub methods: Vec<String>,
-    pub addrs: Vec<Range>,
+    pub addrs: Vec<Network>,
     pub vars: Option<Expr>,
     pub priority: i64,
     pub enabled: bool,
@@ -194,8 +194,10 @@ fn whole(value: &Value) -> Value {
     }
 }
 
-fn ranges(full: &Value) -> Result<Vec<Range>, String> {
-    let range = |text: &String| Range::parse(text).ok_or(format!("invalid address: {text}"));
+fn ranges(full: &Value) -> Result<Vec<Network>, String> {
+    let range = |text: &String| {
+        Network::parse(text.as_str().into()).ok_or(format!("invalid address: {text}"))
+    };
     texts(full, "remote_addr", "remote_addrs").iter().map(range).collect()
 }
 
