@@ -5,7 +5,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(gcc make pkg-config curl nginx-light libnginx-mod-http-lua libnginx-mod-http-echo
-          libnginx-mod-http-headers-more-filter libnginx-mod-http-set-misc lua-cjson openssl)
+          libnginx-mod-http-headers-more-filter libnginx-mod-http-set-misc lua-cjson openssl
+          etcd-server etcd-client)
 passed=0 failed=0 skipped=0
 
 install_packages() {

@@ -4,15 +4,23 @@
 //!   writers ─▶ Admin API ─▶ store     kill -9, restart ─▶ what was acknowledged is there
 //! ```
 
+mod etcd;
 mod full;
 mod kill;
+mod member;
 mod scene;
 mod writer;
 
-use crate::harness::case::Case;
+use crate::harness::case::{Case, Outcome};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![kill::case()];
     cases.extend(full::cases());
+    cases.extend(etcd::ROWS.iter().map(|(name, run)| {
+        Case::new(format!("store/{name}"), move || match member::Member::missing() {
+            Some(reason) => Outcome::Skipped(reason),
+            None => Outcome::from(run()),
+        })
+    }));
     cases
 }

@@ -25,7 +25,7 @@ pub struct Log {
     file: File,
     /// Everything before this is whole and durable.
     good_bytes: u64,
-    /// Size after the last compaction.
+    /// Size after the last compaction, or what it would have been when the log was opened.
     compact_bytes: u64,
     /// A failed write left bytes behind the good part that could not be cut yet.
     torn: bool,
@@ -58,7 +58,8 @@ impl Log {
             path,
             file,
             good_bytes,
-            compact_bytes: good_bytes,
+            // Not the size it has: with each start the next compaction would move away.
+            compact_bytes: state.entries().map(|entry| record::put_bytes(entry)).sum(),
             torn: true,
             unnamed: true,
             _lock: lock,

@@ -3,15 +3,17 @@
 //!
 //! ```text
 //!  face ── Txn ──▶ Store ── orders ──▶ Writer (own thread) ── append, fsync ──▶ store.log
-//!   ▲  ▲             │ reads                 │ then
+//!   ▲  ▲             │ reads        └▶ etcd (own thread) ── transaction ──▶ etcd
 //!   │  └─ Committed ─│───────────────────────┤
 //!   └──── Watch ◀────┴── State ◀── apply ────┘
 //! ```
-//! One store a folder for the whole process: worker threads and configurations share it, as they
-//! share dictionaries, so a reload changes nothing. What a reader sees is on the disk already.
+//! One store a folder, or a prefix in etcd, for the whole process: worker threads and
+//! configurations share it, as they share dictionaries, so a reload changes nothing. What a reader
+//! sees is durable already.
 
 pub mod conf;
 mod entry;
+mod etcd;
 mod file;
 mod log;
 mod record;
@@ -25,12 +27,14 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 pub use self::entry::{Change, Committed, Entry, Event, Range};
 pub use self::state::Watch;
 pub use self::txn::{Guard, Op, Txn};
 
+use self::etcd::Spec;
 use self::log::Log;
 use self::state::State;
 use self::writer::{Order, Writer};
@@ -41,20 +45,53 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     state: Arc<Mutex<State>>,
-    orders: Mutex<Sender<Order>>,
+    orders: Orders,
+}
+
+/// Who does the writing.
+enum Orders {
+    Log(Mutex<Sender<Order>>),
+    Etcd(UnboundedSender<Order>),
+}
+
+/// Where a store lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Dir(PathBuf),
+    /// And the keys it has there.
+    Etcd(Arc<Spec>, &'static str),
 }
 
 impl Store {
     /// The store of this folder, opened when the process has not done so yet.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::at(Place::Dir(dir.to_owned()), || {
+            let mut state = State::default();
+            let log = Log::open(dir, &mut state)?;
+            Self::start(state, Some(log))
+        })
+    }
+
+    /// The store of the keys below `root` in this etcd.
+    fn open_etcd(spec: Arc<Spec>, root: &'static str) -> Result<Self, StoreError> {
+        Self::at(Place::Etcd(spec.clone(), root), || {
+            let state = Arc::new(Mutex::new(State::default()));
+            let (orders, receiver) = tokio::sync::mpsc::unbounded_channel();
+            etcd::start(&spec, root, state.clone(), receiver)?;
+            Ok(Self(Arc::new(Shared { state, orders: Orders::Etcd(orders) })))
+        })
+    }
+
+    fn at(
+        place: Place,
+        open: impl FnOnce() -> Result<Self, StoreError>,
+    ) -> Result<Self, StoreError> {
         let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(dir) {
+        if let Some(store) = stores.get(&place) {
             return Ok(store.clone());
         }
-        let mut state = State::default();
-        let log = Log::open(dir, &mut state)?;
-        let store = Self::start(state, Some(log))?;
-        stores.insert(dir.to_owned(), store.clone());
+        let store = open()?;
+        stores.insert(place, store.clone());
         Ok(store)
     }
 
@@ -67,7 +104,7 @@ impl Store {
         let state = Arc::new(Mutex::new(state));
         let (orders, receiver) = std::sync::mpsc::channel();
         Writer::new(state.clone(), log).spawn(receiver)?;
-        Ok(Self(Arc::new(Shared { state, orders: Mutex::new(orders) })))
+        Ok(Self(Arc::new(Shared { state, orders: Orders::Log(Mutex::new(orders)) })))
     }
 
     /// Whether both are handles to one store.
@@ -137,9 +174,15 @@ impl Store {
 
     fn send(&self, txn: Txn) -> oneshot::Receiver<Result<Committed, StoreError>> {
         let (reply, answer) = oneshot::channel();
-        let orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = Order { txn, reply };
         // A writer that is gone drops the reply, which the receiver tells.
-        let _ = orders.send(Order { txn, reply });
+        match &self.0.orders {
+            Orders::Log(orders) => {
+                let orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = orders.send(order);
+            }
+            Orders::Etcd(orders) => _ = orders.send(order),
+        }
         answer
     }
 
@@ -175,7 +218,7 @@ impl StoreError {
     }
 }
 
-static STORES: LazyLock<Mutex<HashMap<PathBuf, Store>>> = LazyLock::new(Mutex::default);
+static STORES: LazyLock<Mutex<HashMap<Place, Store>>> = LazyLock::new(Mutex::default);
 
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,11 @@ pub fn write(out: &mut Vec<u8>, revision: u64, changes: &[Change]) {
     out[at + 4..payload].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// How long the record of a compaction is for this entry.
+pub fn put_bytes(entry: &Entry) -> u64 {
+    (HEAD_BYTES + 8 + 1 + 4 + entry.key.len() + 4 + entry.value.len() + 4 * 8) as u64
+}
+
 /// Reads the record at the start of `bytes`: its revision, its steps, its length. `None` when it is
 /// torn.
 pub fn read(bytes: &[u8]) -> Option<(u64, Vec<Step>, usize)> {
@@ -142,6 +147,9 @@ mod tests {
         let (revision, steps, length) = read(&bytes).expect("it was just written");
         assert_eq!((revision, length), (7, bytes.len()));
         assert_eq!(steps, [Step::Put(a), Step::Delete("/b".into())]);
+        let mut alone = Vec::new();
+        write(&mut alone, 7, &changes[..1]);
+        assert_eq!(changes[0].after.as_deref().map(put_bytes), Some(alone.len() as u64));
         for cut in 0..bytes.len() {
             assert!(read(&bytes[..cut]).is_none(), "{cut}");
         }

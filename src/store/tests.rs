@@ -193,6 +193,20 @@ fn history_is_forgotten_and_the_present_kept() {
 }
 
 #[test]
+fn history_is_forgotten_however_often_it_is_opened() {
+    let dir = Dir::new("reopen");
+    for _ in 0..15 {
+        let store = dir.store();
+        for _ in 0..5 {
+            store.commit_blocking(Txn::new().put("/same", "x".repeat(60_000))).unwrap();
+        }
+        drop(store);
+    }
+    drop(dir.store());
+    assert!(fs::metadata(dir.log()).unwrap().len() < 1_200_000);
+}
+
+#[test]
 fn a_second_process_is_kept_out() {
     let dir = Dir::new("lock");
     let _store = dir.store();

@@ -32,6 +32,22 @@ pub enum Op {
     Delete { key: Arc<str> },
 }
 
+impl Guard {
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Absent(key) | Self::Present(key) | Self::Modified(key, _) => key,
+        }
+    }
+}
+
+impl Op {
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
 impl Txn {
     pub fn new() -> Self {
         Self::default()

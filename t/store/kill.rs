@@ -42,6 +42,11 @@ fn rounds(seed: u64, kills: u64, writes: usize) -> Result<(), String> {
         }
         prefix = judge(prefix, &mut writers).map_err(|why| format!("kill {round}: {why}"))?;
     }
+    // The present is less than 2 MB; history may be four times as much.
+    let log = std::fs::metadata(prefix.path().join("data/store.log")).map_err(|e| e.to_string())?;
+    if log.len() > 12_000_000 {
+        return Err(format!("the log was not compacted: {} bytes", log.len()));
+    }
     let sum: usize = writers.iter().map(|writer| writer.acknowledged).sum();
     if std::env::var_os("T_LONG").is_some() {
         println!("kill -9: {kills} times, {cut_short} of them amid writes; {sum} acknowledged");

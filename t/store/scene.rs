@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -27,6 +27,25 @@ impl Scene {
         );
         let server = Server::start(Program::Ours, prefix, &conf, port)?;
         Ok(Scene { port, server })
+    }
+
+    /// One write or question to the Admin API.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Reply, String> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        Line::open(self.port)?.call(method, &format!("/apisix/admin/{path}"), &body)
+    }
+
+    /// What traffic gets.
+    pub fn get(&self, path: &str) -> Result<u16, String> {
+        Ok(Line::open(self.port)?.call("GET", path, "")?.status)
+    }
+
+    /// Waits until traffic gets this; tells how long it took.
+    pub fn until(&self, path: &str, status: u16, limit: Duration) -> Result<Duration, String> {
+        wait(limit, || match self.get(path)? {
+            got if got == status => Ok(()),
+            got => Err(format!("{path}: {got}, wanted {status}")),
+        })
     }
 
     /// Kills it as a crash would; gives its folder to the next.
@@ -120,6 +139,23 @@ impl Reply {
             return Err(format!("{} {}\nwanted {status}", self.status, self.text));
         }
         self.json()
+    }
+}
+
+/// Waits until `done` says so; its last complaint is the failure.
+pub fn wait(
+    limit: Duration,
+    mut done: impl FnMut() -> Result<(), String>,
+) -> Result<Duration, String> {
+    let begun = Instant::now();
+    loop {
+        match done() {
+            Ok(()) => return Ok(begun.elapsed()),
+            Err(why) if begun.elapsed() > limit => {
+                return Err(format!("not within {limit:?}: {why}"));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use bstr::ByteSlice;
 
 use super::admin::{self, Version};
 use super::live::Live;
+use super::names::PREFIX;
 use super::{control, gateway, metrics};
 use crate::conf::row::{HTTP, LOCATION, MAIN, Row, args, at_least, row, take};
 use crate::conf::{Builder, Diag, Directive, Part};
@@ -126,8 +127,8 @@ pub fn prepare(cycle: &Arc<Cycle>) -> Result<(), String> {
         Some(Source::File(path)) => Live::of_file(path)?,
         Some(Source::Store) | None => {
             let store = cycle.scope.part::<StoreConf>();
-            let opened = store.open(&cycle.paths.prefix).map_err(|e| e.to_string())?;
-            Live::of_store(store.path(&cycle.paths.prefix), &opened)?
+            let store = store.open(&cycle.paths.prefix, PREFIX);
+            Live::of_store(&store.map_err(|error| format!("apisix: {error}"))?)?
         }
     };
     // Each worker thread comes by; they find the same.

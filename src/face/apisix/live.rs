@@ -6,9 +6,8 @@
 //! ```
 //! One a source for the whole process; it lives on over reloads, and with it the checks.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -25,14 +24,16 @@ use crate::store::{Change, Entry, Event, Range, Store, Watch};
 /// What the gateway goes by.
 pub struct Live {
     table: ArcSwap<Table>,
+    /// The file it follows, or the store.
+    path: Option<PathBuf>,
     store: Option<Store>,
     revision: watch::Sender<u64>,
 }
 
 impl Live {
-    /// Follows a store; the same folder is followed once.
-    pub fn of_store(path: PathBuf, store: &Store) -> Result<Arc<Self>, String> {
-        Self::once(path, Some(store.clone()), |live| {
+    /// Follows a store; the same one is followed once.
+    pub fn of_store(store: &Store) -> Result<Arc<Self>, String> {
+        Self::once(None, Some(store.clone()), |live| {
             let (range, watch) = store.watch(PREFIX);
             live.start(&range);
             let followed = live.clone();
@@ -42,7 +43,7 @@ impl Live {
 
     /// Follows a file; the same file is followed once.
     pub fn of_file(path: &Path) -> Result<Arc<Self>, String> {
-        Self::once(path.to_owned(), None, |live| {
+        Self::once(Some(path.to_owned()), None, |live| {
             let mut follower = Follower::new(path, live.clone());
             follower.look();
             spawn(move || follower.run())
@@ -50,18 +51,23 @@ impl Live {
     }
 
     fn once(
-        path: PathBuf,
+        path: Option<PathBuf>,
         store: Option<Store>,
         start: impl FnOnce(&Arc<Self>) -> Result<(), String>,
     ) -> Result<Arc<Self>, String> {
         let mut all = LIVES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = all.get(&path) {
+        let same = |live: &&Arc<Self>| match (&live.store, &store) {
+            (Some(of), Some(store)) => of.is_same(store),
+            (None, None) => live.path == path,
+            _ => false,
+        };
+        if let Some(live) = all.iter().find(same) {
             return Ok(live.clone());
         }
         let (revision, _) = watch::channel(0);
-        let live = Arc::new(Self { table: ArcSwap::default(), store, revision });
+        let live = Arc::new(Self { table: ArcSwap::default(), path, store, revision });
         start(&live)?;
-        all.insert(path, live.clone());
+        all.push(live.clone());
         Ok(live)
     }
 
@@ -153,5 +159,5 @@ fn spawn(body: impl FnOnce() + Send + 'static) -> Result<(), String> {
     started.map(drop).map_err(|e| format!("thread could not be started {}", Errno(&e)))
 }
 
-static LIVES: LazyLock<Mutex<HashMap<PathBuf, Arc<Live>>>> = LazyLock::new(Mutex::default);
+static LIVES: Mutex<Vec<Arc<Live>>> = Mutex::new(Vec::new());
 const CATCH_UP_MOST: Duration = Duration::from_secs(2);

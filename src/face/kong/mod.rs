@@ -32,7 +32,7 @@ pub fn start(cycle: &Arc<Cycle>) -> Result<(), String> {
         live::Live::stop();
         return Ok(());
     }
-    let store = cycle.scope.part::<StoreConf>().open(&cycle.paths.prefix);
+    let store = cycle.scope.part::<StoreConf>().open(&cycle.paths.prefix, catalog::ROOT);
     let store = store.map_err(|error| format!("kong: {error}"))?;
     live::Live::start(store, conf.options()).map(drop)
 }

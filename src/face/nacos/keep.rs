@@ -153,6 +153,8 @@ impl Name {
 }
 
 static STORE: ArcSwapOption<Store> = ArcSwapOption::const_empty();
+/// Where everything of ours stands in the store.
+pub const ROOT: &str = "/nacos/";
 const SERVICES: &str = "/nacos/service/";
 const INSTANCES: &str = "/nacos/instance/";
 

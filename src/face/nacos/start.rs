@@ -21,7 +21,7 @@ pub fn start(cycle: &Cycle) -> Result<(), String> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if used.naming {
         probe::only_200(used.strict_http_200);
-        let store = cycle.scope.part::<StoreConf>().open(&cycle.paths.prefix);
+        let store = cycle.scope.part::<StoreConf>().open(&cycle.paths.prefix, keep::ROOT);
         let store = store.map_err(|e| format!("nacos_naming: {e}"))?;
         keep::keep_in(store.clone());
         if !std::mem::replace(&mut started.table, true) {
