@@ -274,8 +274,7 @@ fn elsewhere() -> Result<(), String> {
     let member = Member::start()?;
     // The first member is not there.
     let (dead, port) = (free_port(), member.port);
-    let (scene, backend) =
-        gateway(dead, &format!("http://127.0.0.1:{port} prefix=/gate/ways/"))?;
+    let (scene, backend) = gateway(dead, &format!("http://127.0.0.1:{port} prefix=/gate/ways/"))?;
     let (other, _) = gateway(member.port, "prefix=/apisix")?;
     scene.call("PUT", "routes/1", &route("/a", backend))?.has(201)?;
     if member.value("/gate/ways/routes/1")?.is_empty() || !member.value("/apisix/")?.is_empty() {

@@ -45,9 +45,10 @@ pub struct Tls {
 impl Link {
     pub async fn open(endpoint: &Endpoint, tls: Option<&Tls>) -> Result<Self, Fault> {
         let host = endpoint.host.clone();
-        let found = tokio::task::spawn_blocking(move || lookup::host(host.trim_matches(['[', ']'])))
-            .await
-            .map_err(|error| Fault::Dial(error.to_string()))?;
+        let found =
+            tokio::task::spawn_blocking(move || lookup::host(host.trim_matches(['[', ']'])))
+                .await
+                .map_err(|error| Fault::Dial(error.to_string()))?;
         let ips = found.map_err(|error| Fault::Dial(format!("\"{}\": {error}", endpoint.host)))?;
         let mut failed = Fault::Dial(format!("\"{}\" has no address", endpoint.host));
         for ip in ips {

@@ -18,7 +18,10 @@ fn keys_have_two_names() {
 fn numbers_are_texts_and_bytes_are_base64() {
     let kv = r#"{"key":"L2E=","create_revision":"2","mod_revision":7,"lease":"9","value":"\/w=="}"#;
     let kv: Kv = serde_json::from_str(kv).unwrap();
-    assert_eq!((kv.create_revision, kv.mod_revision, kv.version), (Number(2), Number(7), Number(0)));
+    assert_eq!(
+        (kv.create_revision, kv.mod_revision, kv.version),
+        (Number(2), Number(7), Number(0))
+    );
     assert_eq!((kv.key, kv.value), (Raw(b"/a".to_vec()), Raw(vec![0xff])));
     for wrong in [r#"{"key":"???"}"#, r#"{"version":"x"}"#, r#"{"version":-1}"#, "[]x", ""] {
         assert!(serde_json::from_str::<Kv>(wrong).is_err(), "{wrong}");
