@@ -7,6 +7,7 @@
 mod etcd;
 mod full;
 mod kill;
+mod locked;
 mod member;
 mod scene;
 mod writer;
@@ -16,7 +17,7 @@ use crate::harness::case::{Case, Outcome};
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![kill::case()];
     cases.extend(full::cases());
-    cases.extend(etcd::ROWS.iter().map(|(name, run)| {
+    cases.extend(etcd::ROWS.iter().chain(locked::ROWS).map(|(name, run)| {
         Case::new(format!("store/{name}"), move || match member::Member::missing() {
             Some(reason) => Outcome::Skipped(reason),
             None => Outcome::from(run()),

@@ -22,6 +22,8 @@ pub struct Member {
     prefix: Prefix,
     more: Vec<String>,
     https: bool,
+    /// Who etcdctl is, when it has to say so.
+    pub user: Option<String>,
     child: Option<Child>,
 }
 
@@ -58,7 +60,7 @@ impl Member {
 
     fn new(prefix: Prefix, more: Vec<String>) -> Member {
         let (port, peer) = (free_port(), free_port());
-        Member { port, peer, prefix, more, https: false, child: None }
+        Member { port, peer, prefix, more, https: false, user: None, child: None }
     }
 
     pub fn folder(&self) -> &Path {
@@ -110,6 +112,9 @@ impl Member {
         let mut command = Command::new("/usr/bin/etcdctl");
         command.env("ETCDCTL_API", "3").arg("--command-timeout=2s");
         command.arg(format!("--endpoints={scheme}://127.0.0.1:{}", self.port));
+        if let Some(user) = &self.user {
+            command.arg(format!("--user={user}"));
+        }
         if self.https {
             let files = [("cacert", "ca.pem"), ("cert", "client.pem"), ("key", "client.key")];
             for (flag, name) in files {
