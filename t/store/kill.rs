@@ -1,7 +1,7 @@
 //! `kill -9` at random moments while the Admin API is written to.
 //!
 //! ```text
-//!   8 writers ─▶ 5,000 writes ─▶ … kill ─ restart ─ every acknowledged one there, none torn ─▶ again
+//!   8 writers ─▶ 5,000 writes ─▶ kill ─▶ restart: every acknowledged one there, none torn ─▶ again
 //! ```
 //! `T_LONG=1` kills 200 times.
 

@@ -20,7 +20,7 @@ impl Scene {
         let port = free_port();
         let conf = format!(
             "daemon off;\nmaster_process off;\nworker_processes 2;\npid logs/nginx.pid;\n\
-             error_log logs/error.log notice;\nevents {{ }}\nhttp {{\n    access_log off;\n    \
+             error_log logs/error.log notice;\nevents {{ }}\nhttp {{\n    access_log off;\n    keepalive_requests 10000000;\n    \
              {http}\n    server {{\n        listen 127.0.0.1:{port};\n        \
              location /apisix/admin/ {{ client_max_body_size 0; apisix_admin key={KEY}; }}\n        \
              location / {{ apisix_gateway; }}\n    }}\n}}\n"
