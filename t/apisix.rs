@@ -11,13 +11,14 @@ mod changes;
 mod checks;
 mod scene;
 mod seed;
+mod shipped;
 mod vectors;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 5] =
-        [seed::ROWS, checks::ROWS, changes::ROWS, bad::ROWS, vectors::ROWS];
+    let tables: [&[(&str, Check)]; 6] =
+        [shipped::ROWS, seed::ROWS, checks::ROWS, changes::ROWS, bad::ROWS, vectors::ROWS];
     let rows = tables.into_iter().flatten();
     rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run)).collect()
 }
