@@ -9,6 +9,8 @@ mod backend;
 mod bad;
 mod changes;
 mod checks;
+mod faces;
+mod plugins;
 mod scene;
 mod seed;
 mod shipped;
@@ -17,8 +19,17 @@ mod vectors;
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 6] =
-        [shipped::ROWS, seed::ROWS, checks::ROWS, changes::ROWS, bad::ROWS, vectors::ROWS];
+    let tables: [&[(&str, Check)]; 8] = [
+        shipped::ROWS,
+        seed::ROWS,
+        checks::ROWS,
+        changes::ROWS,
+        bad::ROWS,
+        vectors::ROWS,
+        plugins::ROWS,
+        faces::ROWS,
+    ];
     let rows = tables.into_iter().flatten();
-    rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run)).collect()
+    let rows = rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run));
+    rows.chain([faces::grpc()]).collect()
 }

@@ -217,7 +217,7 @@ fn others() -> Result<(), String> {
         .put("/routes/1?ttl=x", &good)?
         .refuses(400, "invalid argument ttl: should be a number")?;
     scene
-        .bare("GET", "/routes?page_size=9")?
+        .bare("GET", "/routes?page=1&page_size=9")?
         .refuses(400, "page_size must be between 10 and 500")?;
     scene.bare("GET", "/routes/1")?.has(404)?;
     scene.put("/routes/1", &good)?.has(201)?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Say};
-use super::scene::{Node, Scene, active, route, same, two};
+use super::scene::{Node, Scene, active, certificate, route, same, two};
 use crate::harness::case::Check;
-use crate::harness::server::free_port;
+use crate::harness::server::{Prefix, free_port};
 
 pub const ROWS: &[(&str, Check)] = &[
     ("A6, A7: a node falls and returns", falls),
@@ -200,18 +200,8 @@ fn tls() -> Result<(), String> {
         "    server {{\n        listen 127.0.0.1:{port} ssl;\n        ssl_certificate self.pem;\n\
          ssl_certificate_key self.key;\n        location / {{ return 200 fine; }}\n    }}\n"
     );
-    let prefix = crate::harness::server::Prefix::new()?;
-    let conf = prefix.path().join("conf");
-    let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=foo.com"])
-        .args(["-addext", "subjectAltName=DNS:foo.com", "-days", "30"])
-        .args(["-keyout", "self.key", "-out", "self.pem"])
-        .current_dir(&conf)
-        .output()
-        .map_err(|e| format!("openssl: {e}"))?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
-    }
+    let prefix = Prefix::new()?;
+    certificate(&prefix, "foo.com")?;
     let with_server = format!("http {{\n{server}");
     let scene = Scene::start_in(prefix, &[("http {\n", &with_server)])?;
     let mut checks = active(&[

@@ -98,6 +98,14 @@ impl Scene {
         exchange(self.proxy, &format!("GET {path}"), "")
     }
 
+    pub fn ask(&self, path: &str, headers: &str) -> Result<Response, String> {
+        self.request("GET", path, headers)
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &str) -> Result<Response, String> {
+        exchange(self.proxy, &format!("{method} {path}"), headers)
+    }
+
     /// Asks the Control API.
     pub fn control(&self, path: &str) -> Result<Reply, String> {
         Ok(exchange(self.control, &format!("GET {path}"), "")?.into())
@@ -258,6 +266,21 @@ pub fn active(more: &[(&str, Value)]) -> Value {
         }
     }
     checks
+}
+
+/// Makes `conf/self.pem` and `conf/self.key` for a name.
+pub fn certificate(prefix: &Prefix, name: &str) -> Result<(), String> {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", &format!("/CN={name}")])
+        .args(["-addext", &format!("subjectAltName=DNS:{name}"), "-days", "30"])
+        .args(["-keyout", "self.key", "-out", "self.pem"])
+        .current_dir(prefix.path().join("conf"))
+        .output()
+        .map_err(|e| format!("openssl: {e}"))?;
+    match made.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&made.stderr).into_owned()),
+    }
 }
 
 pub fn two() -> Result<(Backend, Backend), String> {

@@ -15,7 +15,7 @@ use bstr::ByteSlice;
 use bytes::Bytes;
 
 use super::limit_count::combine;
-use super::model::{HashOn, Method, Node, PassHost, Rank, Set, Upstream, span_ms};
+use super::model::{Conf, HashOn, Method, Node, PassHost, Rank, Set, Upstream, span_ms};
 use crate::base::clock;
 use crate::base::log::Level;
 use crate::conf::Scope;
@@ -214,7 +214,7 @@ impl Balancer for ByRank {
         let set = way.set.clone();
         let node = &set.nodes.list[at];
         if way.upstream.conf.pass_host == PassHost::Node {
-            *way.host.borrow_mut() = host_of(node, &way.upstream.conf.scheme);
+            *way.host.borrow_mut() = host_of(node, &way.upstream.conf);
             turn.recreate_request.set(true);
         }
         let addr = node.peer.conf.addr.clone();
@@ -228,11 +228,10 @@ impl Balancer for ByRank {
 }
 
 /// The `Host` of `pass_host: node`: with the port unless it is the scheme's.
-pub fn host_of(node: &Node, scheme: &str) -> Bytes {
-    let usual = if scheme == "https" { 443 } else { 80 };
+pub fn host_of(node: &Node, conf: &Conf) -> Bytes {
     let host = node.spec.host_text();
     match node.spec.port {
-        port if port == usual => host.into(),
+        port if port == conf.usual_port() => host.into(),
         port => format!("{host}:{port}").into(),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::admin::answer_json;
 use super::conf::Views;
-use super::model::{Item, Table};
+use super::model::{Item, NodeSpec, Table};
 use super::names::Collection;
 use super::schema;
 use super::view::{NodeView, View};
@@ -58,8 +58,9 @@ fn serve(r: &Rc<Request>) -> Flow {
         (b"GET" | b"HEAD", ["v1", plural]) => match Collection::of(plural) {
             Some(collection) => {
                 let items = table.items(collection).into_iter().map(shown).collect();
-                answer_json(r, 200, &Value::Array(items))
+                answer_json(r, 200, &list(items))
             }
+            None if *plural == "plugin_metadatas" => answer_json(r, 200, &json!({})),
             None => Flow::Status(404),
         },
         (b"GET" | b"HEAD", ["v1", kind, id]) => match Collection::of_kind(kind) {
@@ -67,10 +68,14 @@ fn serve(r: &Rc<Request>) -> Flow {
                 Some(item) => answer_json(r, 200, &shown(item)),
                 None => error(r, 404, &format!("{kind}[{id}] not found")),
             },
+            None if *kind == "plugin_metadata" => {
+                error(r, 404, &format!("plugin metadata[{id}] not found"))
+            }
             None => Flow::Status(404),
         },
         // Nothing here has to be collected or loaded anew; who asks for it is told it is done.
-        (b"POST", ["v1", "gc"]) | (b"PUT", ["v1", "plugins", "reload"]) => {
+        (b"POST", ["v1", "gc"]) => r.answer(200, None, Bytes::new()),
+        (b"PUT", ["v1", "plugins", "reload"]) => {
             r.answer(200, Some(Bytes::from_static(b"text/plain")), Bytes::from_static(b"done"))
         }
         (b"GET" | b"HEAD", ["status"] | ["status", "ready"]) => {
@@ -88,11 +93,13 @@ fn all_checks(r: &Rc<Request>, table: &Table, old_shape: bool) -> Flow {
     if old_shape {
         views.retain(View::is_started);
     }
-    let list: Vec<Value> = views.iter().map(|view| render(view, old_shape)).collect();
-    match list.is_empty() {
-        true => answer_json(r, 200, &json!({})),
-        false => answer_json(r, 200, &Value::Array(list)),
-    }
+    let views = views.iter().map(|view| render(view, old_shape)).collect();
+    answer_json(r, 200, &list(views))
+}
+
+/// An empty table of Lua is an object in JSON.
+fn list(items: Vec<Value>) -> Value {
+    if items.is_empty() { json!({}) } else { Value::Array(items) }
 }
 
 fn one_check(r: &Rc<Request>, table: &Table, kind: &str, id: &str, old_shape: bool) -> Flow {
@@ -126,7 +133,18 @@ fn shown(item: &Item) -> Value {
         "value": item.value,
         "createdIndex": item.created,
         "modifiedIndex": item.modified,
+        "orig_modifiedIndex": item.modified,
+        "update_count": 0,
+        "has_domain": has_domain(&item.value),
+        "clean_handlers": {},
     })
+}
+
+/// Whether a node has a name instead of an address.
+fn has_domain(document: &Value) -> bool {
+    let upstream = document.get("upstream").unwrap_or(document);
+    let nodes = NodeSpec::list(upstream.get("nodes").unwrap_or(&Value::Null), 80);
+    nodes.iter().any(|node| node.ip().is_none())
 }
 
 fn error(r: &Rc<Request>, status: u16, text: &str) -> Flow {

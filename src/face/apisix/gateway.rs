@@ -19,7 +19,7 @@ use super::model::{HostRule, Method, PassHost, Route, Set, Table, Timeouts, Upst
 use super::resolve;
 use crate::base::log::Level;
 use crate::conf::Scope;
-use crate::http::proxy::forward::{Choices, Forward, Origin, Secure, Target, forward};
+use crate::http::proxy::forward::{Choices, Family, Forward, Origin, Secure, Target, forward};
 use crate::http::upstream_trace::Facts;
 use crate::http::{Filter, Flow, Handler, OutputError, Request, Step, balancer};
 use crate::upstream::Seed;
@@ -45,7 +45,9 @@ async fn serve(r: &Rc<Request>) -> Flow {
     let Some(live) = conf.live() else { return Flow::Status(503) };
     let table = live.table().clone();
     let uri = r.uri.borrow().clone();
-    let Some(route) = table.router.find(&uri, |route| takes(r, &table, route)).cloned() else {
+    let host = r.host.borrow().clone().unwrap_or_default();
+    let found = table.router.find(&uri, &host, |route| takes(r, &table, route));
+    let Some(route) = found.cloned() else {
         let text = Bytes::from_static(b"{\"error_msg\":\"404 Route Not Found\"}\n");
         return r.answer(404, Some(Bytes::from_static(b"text/plain; charset=utf-8")), text);
     };
@@ -118,12 +120,13 @@ async fn pass(
     set: Arc<Set>,
     websocket: bool,
 ) -> Flow {
-    let tls = upstream.conf.scheme == "https";
+    let tls = upstream.conf.is_secure();
+    let family = if upstream.conf.is_grpc() { Family::Grpc } else { Family::Http };
     let host = Rc::new(RefCell::new(host(r, &upstream, &set)));
     let uri = uri(r);
     let origin = Origin { tls, host: host.borrow().clone(), port: Bytes::new() };
     r.upstream_begins(Facts {
-        scheme: if tls { "https://" } else { "http://" },
+        scheme: family.scheme(tls),
         host: origin.host.clone(),
         port: origin.port.clone(),
         uri: uri.clone(),
@@ -137,7 +140,8 @@ async fn pass(
         }
     };
     let choices = Choices {
-        lines: lines(r, websocket),
+        lines: if family == Family::Grpc { grpc_lines() } else { lines(r, websocket) },
+        family,
         host: Some(host.clone()),
         http_11: Some(true),
         timeouts: timeouts(route.timeout.or(upstream.conf.timeout)),
@@ -146,6 +150,8 @@ async fn pass(
         secure,
         ..Choices::default()
     };
+    // gRPC's status is a trailer.
+    r.headers_out.borrow_mut().expects_trailers |= family == Family::Grpc;
     let passing = r.ext::<Passing>();
     passing.begin(Way::new(r, upstream, set.clone(), host));
     let target = Target { group: set.group.clone(), origin, uri };
@@ -171,7 +177,7 @@ fn host(r: &Rc<Request>, upstream: &Upstream, set: &Set) -> Bytes {
     match upstream.conf.pass_host {
         PassHost::Rewrite => upstream.conf.upstream_host.clone().into(),
         PassHost::Node => {
-            set.nodes.list.first().map(|n| host_of(n, &upstream.conf.scheme)).unwrap_or_default()
+            set.nodes.list.first().map(|n| host_of(n, &upstream.conf)).unwrap_or_default()
         }
         PassHost::Pass => {
             let sent = r.headers_in.borrow().first("Host").cloned();
@@ -218,6 +224,12 @@ fn lines(r: &Rc<Request>, websocket: bool) -> Vec<(Bytes, Bytes)> {
         (name(b"X-Forwarded-Port"), var(b"server_port")),
         (name(b"X-Forwarded-For"), forwarded),
     ]
+}
+
+/// Those of its location for gRPC.
+fn grpc_lines() -> Vec<(Bytes, Bytes)> {
+    let line = |name, value| (Bytes::from_static(name), Bytes::from_static(value));
+    vec![line(b"Content-Type", b"application/grpc"), line(b"TE", b"trailers")]
 }
 
 fn timeouts(timeouts: Option<Timeouts>) -> balancer::Timeouts {

@@ -96,7 +96,9 @@ impl Live {
 
     fn start(&self, range: &Range) {
         let mut table = Table::default();
-        range.entries.iter().filter_map(|entry| item(entry)).for_each(|item| table.put(item));
+        range.entries.iter().filter_map(|entry| item(entry)).for_each(|item| {
+            table.put(item);
+        });
         table.index();
         self.replace(table, range.revision);
     }

@@ -75,38 +75,102 @@ impl Follower {
             }
             for mut item in items {
                 match table.item(collection, &item.id) {
-                    Some(known) if known.value == item.value => {}
-                    Some(known) => {
-                        item.created = known.created;
-                        table.put(item);
-                    }
-                    None => table.put(item),
+                    Some(known) if known.value == item.value => continue,
+                    Some(known) => item.created = known.created,
+                    None => {}
+                }
+                let id = item.id.clone();
+                // Whatever stood there before is no part of the file any more.
+                if !table.put(item) {
+                    table.remove(collection, &id);
                 }
             }
         }
         table.index();
         self.live.replace(table, self.revision);
+        emit(Level::Warn, format_args!("config file {} reloaded.", self.path.display()));
     }
 
     fn complain(&self, why: &str) {
         let path = self.path.display();
-        emit(Level::Error, format_args!("{why} in file {path}"));
+        // APISIX names the file twice then.
+        let why = match why {
+            NO_END => format!("{NO_END} in file {path}"),
+            _ => why.to_owned(),
+        };
+        emit(Level::Error, format_args!("failed to parse the content of file {path}: {why}"));
     }
 }
 
 /// The documents of a text; the error is APISIX's line.
 fn parse(text: &str, yaml: bool) -> Result<Value, String> {
+    let env = |name: &str| std::env::var(name).ok();
     if !yaml {
-        return serde_json::from_str(text).map_err(|e| format!("failed to parse the content: {e}"));
+        let mut value =
+            serde_json::from_str(text).map_err(|e| format!("failed to decode json: {e}"))?;
+        fill_in(&mut value, &env)?;
+        return Ok(value);
     }
     let tail_from = text.len().saturating_sub(END_WITHIN);
     let tail = text.as_bytes().get(tail_from..).unwrap_or_default();
-    if !tail.windows(END.len()).any(|window| window == END.as_bytes()) {
-        return Err("missing valid end flag".into());
+    if !tail.trim_ascii_end().ends_with(END.as_bytes()) {
+        return Err(NO_END.into());
     }
-    let value: Value =
-        serde_yaml_ng::from_str(text).map_err(|e| format!("failed to parse the content: {e}"))?;
-    Ok(value)
+    // Before it is parsed: what is not quoted may become a number.
+    let (text, _) = substituted(text, &env)?;
+    serde_yaml_ng::from_str(&text).map_err(|e| e.to_string())
+}
+
+/// Puts the environment's values in the place of `${{NAME}}` and `${{NAME:=default}}`; tells
+/// whether there was any.
+fn substituted(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(String, bool), String> {
+    let (mut out, mut rest, mut any) = (String::with_capacity(text.len()), text, false);
+    while let Some((before, after)) = rest.split_once("${{") {
+        let Some((inner, behind)) = after.split_once("}}") else { break };
+        let (name, default) = match inner.split_once(":=") {
+            Some((name, default)) => (name.trim(), Some(default.trim().to_owned())),
+            None => (inner.trim(), None),
+        };
+        let missing =
+            || format!("failed to handle configuration: can't find environment variable {name}");
+        out.push_str(before);
+        out.push_str(&env(name).or(default).ok_or_else(missing)?);
+        (rest, any) = (behind, true);
+    }
+    out.push_str(rest);
+    Ok((out, any))
+}
+
+/// The same in all texts of a value; what becomes a number or a boolean is one.
+fn fill_in(value: &mut Value, env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    match value {
+        Value::Object(members) => {
+            let names: Vec<String> =
+                members.keys().filter(|k| k.contains("${{")).cloned().collect();
+            for name in names {
+                let (new, _) = substituted(&name, env)?;
+                let member = members.remove(&name).unwrap_or_default();
+                members.insert(new, member);
+            }
+            members.values_mut().try_for_each(|member| fill_in(member, env))
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill_in(item, env)),
+        Value::String(text) => {
+            let (new, any) = substituted(text, env)?;
+            if any {
+                *value = match &*new {
+                    "true" => Value::Bool(true),
+                    "false" => Value::Bool(false),
+                    _ => match new.parse::<serde_json::Number>() {
+                        Ok(number) => Value::Number(number),
+                        Err(_) => Value::String(new),
+                    },
+                };
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The items of a collection; those without an id are numbered.
@@ -134,6 +198,7 @@ fn is_yaml(path: &Path) -> bool {
 }
 
 const END: &str = "#END";
+const NO_END: &str = "missing valid end flag";
 /// The mark must stand in this many last bytes.
 const END_WITHIN: usize = 10;
 const POLL: Duration = Duration::from_secs(1);
@@ -154,6 +219,18 @@ mod tests {
         assert_eq!(keys, ["/routes/arr_1", "/routes/b"]);
         let upstreams = items(&documents, Collection::Upstreams, 1);
         assert_eq!((&*upstreams[0].key, &upstreams[0].value["id"]), ("/upstreams/1", &"1".into()));
+    }
+
+    #[test]
+    fn the_environment_fills_in() {
+        let env = |name: &str| (name == "PORT").then(|| "80".to_owned());
+        let filled = |text: &str| substituted(text, &env).map(|(text, _)| text);
+        assert_eq!(filled("a: ${{ PORT }}, ${{B:= x }}"), Ok("a: 80, x".into()));
+        let missing = "failed to handle configuration: can't find environment variable C";
+        assert_eq!(filled("${{C}}"), Err(missing.into()));
+        let mut value = serde_json::json!({ "a": ["${{PORT}}", "x${{PORT}}"], "${{PORT}}": 1 });
+        fill_in(&mut value, &env).unwrap();
+        assert_eq!(value, serde_json::json!({ "a": [80, "x80"], "80": 1 }));
     }
 
     #[test]

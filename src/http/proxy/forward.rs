@@ -84,7 +84,7 @@ pub struct Failed {
     pub no_live: bool,
 }
 
-/// Reads the request's body and passes the request on.
+/// Reads the request's body, which gRPC passes on as it comes, and passes the request on.
 pub async fn forward(r: &Rc<Request>, to: Forward) -> Result<Flow, Failed> {
     let location = r.location();
     let conf = to.choices.family.conf(&location.scope);

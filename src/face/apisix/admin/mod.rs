@@ -6,7 +6,9 @@
 //! ```
 
 mod auth;
+mod openapi;
 mod patch;
+mod plugins;
 mod read;
 mod rules;
 mod shape;
@@ -102,6 +104,9 @@ async fn serve(r: &Rc<Request>) -> Flow {
 
 async fn dispatch(r: &Rc<Request>, desk: &Desk, method: &[u8]) -> Answer {
     let uri = r.uri.borrow().clone();
+    if method == b"GET" && uri.ends_with(b"/openapi.json") {
+        return Answer::new(200, openapi::document(desk.version));
+    }
     let Some(path) = uri.to_str().ok().and_then(|uri| uri.split_once("/apisix/admin/")) else {
         return Answer::error(404, "not found");
     };
@@ -146,6 +151,11 @@ fn kind_schema(name: &str) -> Answer {
         Some(collection) => Answer::new(200, schema::of(collection.schema()).clone()),
         None => Answer::error(400, "not found schema"),
     }
+}
+
+/// What `/schema/{kind}` has.
+fn kind_schema_names() -> Vec<&'static str> {
+    Collection::ALL.into_iter().map(Collection::singular).collect()
 }
 
 fn send(r: &Rc<Request>, version: Version, answer: Answer) -> Flow {

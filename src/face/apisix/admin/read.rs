@@ -45,16 +45,18 @@ fn list(r: &Rc<Request>, desk: &Desk, collection: Collection) -> Answer {
 
 /// Cuts out the page that is asked for.
 fn page(r: &Rc<Request>, entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, Answer> {
-    let number = |name: &str| argument(r, name).map(|text| text.parse::<usize>().unwrap_or(0));
-    let (page, size) = (number("page"), number("page_size"));
-    if page.is_none() && size.is_none() {
+    let number = |name: &str| argument(r, name)?.parse::<i64>().ok();
+    let (Some(page), Some(size)) = (number("page"), number("page_size")) else {
         return Ok(entries);
-    }
-    let size = size.unwrap_or(PAGE_SIZE_LEAST);
+    };
+    let size = usize::try_from(size).unwrap_or(0);
     if !(PAGE_SIZE_LEAST..=PAGE_SIZE_MOST).contains(&size) {
         return Err(Answer::error(400, "page_size must be between 10 and 500"));
     }
-    let from = page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let page = usize::try_from(page).unwrap_or(1).max(1);
+    let from = (page - 1).saturating_mul(size);
+    let mut entries = entries;
+    entries.sort_by_key(|entry| entry.created);
     Ok(entries.into_iter().skip(from).take(size).collect())
 }
 

@@ -7,14 +7,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::read;
+use super::{Version, plugins, read};
 use crate::face::apisix::model::expr::Expr;
 use crate::face::apisix::names::Collection;
-use crate::face::apisix::schema::{self, Kind};
+use crate::face::apisix::schema;
 
 /// Checks a document; the result has the defaults filled in. `exists` tells whether a document
 /// that this one names is there.
 pub fn check(
+    version: Version,
     collection: Collection,
     document: &Value,
     exists: &dyn Fn(Collection, &str) -> bool,
@@ -41,7 +42,7 @@ pub fn check(
     references(members, exists).map_err(text)?;
     unsupported(members).map_err(text)?;
     if let Some(plugins) = full.get_mut("plugins").and_then(Value::as_object_mut) {
-        check_plugins(plugins).map_err(text)?;
+        plugins::check(version, plugins).map_err(text)?;
     }
     if let Some(vars) = full.get("vars") {
         Expr::parse(vars)
@@ -67,7 +68,7 @@ fn check_upstream(upstream: &Value) -> Result<(), String> {
         schema::check_hash_key(text("hash_on"), key)
             .map_err(|why| format!("invalid configuration: {why}"))?;
     }
-    if !matches!(text("scheme"), "" | "http" | "https") {
+    if !matches!(text("scheme"), "" | "http" | "https" | "grpc" | "grpcs") {
         return Err(format!("upstream scheme [{}] is not supported", text("scheme")));
     }
     if upstream.get("service_name").is_some() {
@@ -101,22 +102,6 @@ fn unsupported(members: &Map<String, Value>) -> Result<(), String> {
         Some(word) => Err(format!("{word} is not supported")),
         None => Ok(()),
     }
-}
-
-fn check_plugins(plugins: &mut Map<String, Value>) -> Result<(), String> {
-    for (name, plugin) in plugins {
-        if name != "limit-count" {
-            return Err(format!("unknown plugin [{name}]"));
-        }
-        let failed =
-            |why: String| format!("failed to check the configuration of plugin {name} err: {why}");
-        schema::check(Kind::LimitCount, plugin).map_err(failed)?;
-        let policy = plugin.get("policy").and_then(Value::as_str).unwrap_or_default();
-        if policy != "local" {
-            return Err(failed(format!("policy {policy} is not supported")));
-        }
-    }
-    Ok(())
 }
 
 /// An id as text: strings and numbers name the same thing.

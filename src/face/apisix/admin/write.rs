@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rules::{self, id_text};
-use super::{Answer, Desk, Version, body, patch, read, shape};
+use super::{Answer, Desk, Version, body, patch, plugins, read, shape};
 use crate::base::clock;
 use crate::face::apisix::names::{Collection, PREFIX};
 use crate::http::Request;
@@ -41,10 +41,12 @@ pub async fn validate(r: &Rc<Request>, plural: &str) -> Answer {
     match body(r).await {
         Err(answer) => answer,
         Ok(None) => Answer::error(400, "missing configurations"),
-        Ok(Some(document)) => match rules::check(collection, &document, &|_, _| true) {
-            Ok(_) => Answer { status: 200, body: None },
-            Err(why) => Answer::new(400, why),
-        },
+        Ok(Some(document)) => {
+            match rules::check(Version::V3, collection, &document, &|_, _| true) {
+                Ok(_) => Answer { status: 200, body: None },
+                Err(why) => Answer::new(400, why),
+            }
+        }
     }
 }
 
@@ -187,7 +189,12 @@ fn finish(
     created: Option<i64>,
 ) -> Result<Value, Answer> {
     let exists = |collection: Collection, id: &str| desk.store.get(&collection.key(id)).is_some();
-    let full = rules::check(collection, &document, &exists).map_err(|why| Answer::new(400, why))?;
+    let key = document.get("id").and_then(id_text).map(|id| collection.key(&id));
+    let key = key.unwrap_or_default();
+    let full = rules::check(desk.version, collection, &document, &exists);
+    let full = full.map_err(|why| Answer::new(400, why))?;
+    plugins::same_in_group(&desk.live.table(), &key, &full)
+        .map_err(|why| Answer::error(400, why))?;
     let mut value = match desk.version {
         Version::V3 => document,
         Version::V2 => full,

@@ -5,8 +5,10 @@
 //! ```
 
 pub mod expr;
+mod limit;
 mod nodes;
 mod route;
+mod router;
 mod table;
 mod upstream;
 
@@ -16,12 +18,13 @@ use serde_json::Value;
 
 use super::names::Collection;
 
+pub use self::limit::{Amount, Limit, Rule, WindowKey, WindowType};
 pub use self::nodes::{Node, NodeSpec, Rank};
-pub use self::route::{HostRule, Limit, Route, WindowKey, WindowType};
+pub use self::route::{HostRule, Route};
 pub use self::table::Table;
 pub use self::upstream::{
-    CheckSettings, HashOn, Method, PassHost, Passive, Set, Timeouts, Upstream, probe_port, span_ms,
-    system_tls,
+    CheckSettings, Conf, HashOn, Method, PassHost, Passive, Set, Timeouts, Upstream, probe_port,
+    span_ms, system_tls,
 };
 
 /// A document as it is stored, and where.

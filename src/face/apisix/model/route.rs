@@ -5,8 +5,6 @@
 //!                      plugins, upstream or its id, service's id ─ what becomes of it }
 //! ```
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -14,6 +12,7 @@ use serde_json::Value;
 
 use super::Item;
 use super::expr::Expr;
+use super::limit::Limit;
 use super::upstream::{Timeouts, Upstream};
 use crate::face::apisix::admin;
 use crate::net::network::Network;
@@ -74,40 +73,6 @@ impl HostRule {
     }
 }
 
-/// The plugin `limit-count`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Limit {
-    pub count: u64,
-    pub time_window: u64,
-    #[serde(default)]
-    pub window_type: WindowType,
-    pub key: String,
-    pub key_type: WindowKey,
-    pub rejected_code: u16,
-    pub rejected_msg: Option<String>,
-    pub show_limit_quota_header: bool,
-    pub group: Option<String>,
-    /// Tells counters of one setting from those of another: they begin anew when it changes.
-    #[serde(skip)]
-    pub counter: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WindowType {
-    #[default]
-    Fixed,
-    Sliding,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WindowKey {
-    Var,
-    VarCombination,
-    Constant,
-}
-
 impl Route {
     pub fn build(item: Item, old: Option<&Arc<Self>>) -> Result<Self, String> {
         let full = checked(&item)?;
@@ -150,7 +115,8 @@ impl Service {
 
 /// The document with its defaults; documents may come from others than our Admin API.
 pub fn checked(item: &Item) -> Result<Value, String> {
-    admin::check(item.collection, &item.value, &|_, _| true)
+    let version = admin::Version::V3;
+    admin::check(version, item.collection, &item.value, &|_, _| true)
         .map_err(|why| why.get("error_msg").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
@@ -165,33 +131,7 @@ fn inner(
 
 fn limit(key: &str, full: &Value) -> Result<Option<Arc<Limit>>, String> {
     let plugin = full.get("plugins").and_then(|plugins| plugins.get("limit-count"));
-    let off = |plugin: &Value| {
-        let meta = plugin.get("_meta").and_then(|meta| meta.get("disable"));
-        [plugin.get("disable"), meta].contains(&Some(&Value::Bool(true)))
-    };
-    let Some(plugin) = plugin.filter(|plugin| !off(plugin)) else { return Ok(None) };
-    let mut limit = Limit::deserialize(whole(plugin)).map_err(|e| e.to_string())?;
-    let mut hasher = DefaultHasher::new();
-    match &limit.group {
-        Some(group) => ("group", group).hash(&mut hasher),
-        None => (key, plugin.to_string()).hash(&mut hasher),
-    }
-    limit.counter = hasher.finish();
-    Ok(Some(Arc::new(limit)))
-}
-
-/// Integers as Lua has them: `2.0` is 2.
-fn whole(value: &Value) -> Value {
-    match value {
-        Value::Number(n) => match n.as_f64() {
-            Some(f) if f.fract() == 0.0 && f.abs() < 1e15 => Value::from(f as i64),
-            _ => value.clone(),
-        },
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(k, v)| (k.clone(), whole(v))).collect())
-        }
-        other => other.clone(),
-    }
+    plugin.map_or(Ok(None), |plugin| Limit::read(key, plugin))
 }
 
 fn ranges(full: &Value) -> Result<Vec<Network>, String> {

@@ -1,15 +1,16 @@
 //! Everything at one moment, and the router over the routes.
 //!
 //! ```text
-//!  uri ─▶ exact ─▶ else prefixes, longest first ─▶ among equals: highest priority that takes it
+//!  Item ─ put ─▶ routes, services, upstreams ─ index ─▶ Router
 //! ```
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Item;
+use super::limit::Limit;
 use super::route::{Route, Service, checked};
+use super::router::Router;
 use super::upstream::Upstream;
 use crate::base::log::{Level, emit};
 use crate::face::apisix::names::Collection;
@@ -21,17 +22,19 @@ pub struct Table {
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     pub upstreams: BTreeMap<Arc<str>, (Item, Arc<Upstream>)>,
     pub router: Arc<Router>,
+    /// The router is of routes that are no more.
+    routes_changed: bool,
 }
 
 impl Table {
     /// Takes in a document; one that is wrong is logged, and what was there before stays.
-    pub fn put(&mut self, item: Item) {
-        let (key, id) = (item.key.clone(), item.id.clone());
-        if let Err(why) = self.try_put(item) {
+    pub fn put(&mut self, item: Item) -> bool {
+        let key = item.key.clone();
+        let put = self.try_put(item);
+        if let Err(why) = &put {
             emit(Level::Error, format_args!("failed to check item data of [{key}] err: {why}"));
-            // An id that is new and wrong is as good as absent.
-            let _ = id;
         }
+        put.is_ok()
     }
 
     fn try_put(&mut self, item: Item) -> Result<(), String> {
@@ -40,6 +43,7 @@ impl Table {
             Collection::Routes => {
                 let route = Route::build(item, self.routes.get(&id))?;
                 self.routes.insert(id, Arc::new(route));
+                self.routes_changed = true;
             }
             Collection::Services => {
                 let service = Service::build(item, self.services.get(&id))?;
@@ -56,7 +60,7 @@ impl Table {
 
     pub fn remove(&mut self, collection: Collection, id: &str) {
         match collection {
-            Collection::Routes => drop(self.routes.remove(id)),
+            Collection::Routes => self.routes_changed |= self.routes.remove(id).is_some(),
             Collection::Services => drop(self.services.remove(id)),
             Collection::Upstreams => drop(self.upstreams.remove(id)),
         }
@@ -64,7 +68,9 @@ impl Table {
 
     /// Makes the router fit the routes.
     pub fn index(&mut self) {
-        self.router = Arc::new(Router::build(self.routes.values()));
+        if std::mem::take(&mut self.routes_changed) {
+            self.router = Arc::new(Router::build(self.routes.values()));
+        }
     }
 
     /// The items of a collection, in the order of their ids.
@@ -81,6 +87,22 @@ impl Table {
             Collection::Routes => self.routes.get(id).map(|route| &route.item),
             Collection::Services => self.services.get(id).map(|service| &service.item),
             Collection::Upstreams => self.upstreams.get(id).map(|(item, _)| item),
+        }
+    }
+
+    /// The limits of a collection's documents.
+    pub fn limits(&self, collection: Collection) -> Vec<(&Item, &Limit)> {
+        fn of<'a>(item: &'a Item, limit: &'a Option<Arc<Limit>>) -> Option<(&'a Item, &'a Limit)> {
+            limit.as_deref().map(|limit| (item, limit))
+        }
+        match collection {
+            Collection::Routes => {
+                self.routes.values().filter_map(|route| of(&route.item, &route.limit)).collect()
+            }
+            Collection::Services => {
+                self.services.values().filter_map(|s| of(&s.item, &s.limit)).collect()
+            }
+            Collection::Upstreams => Vec::new(),
         }
     }
 
@@ -128,54 +150,5 @@ impl Table {
         };
         let service = self.services.values().find(service)?;
         Some((Collection::Services, service.item.id.clone()))
-    }
-}
-
-/// Finds routes by path.
-#[derive(Default)]
-pub struct Router {
-    exact: HashMap<Box<[u8]>, Vec<Arc<Route>>>,
-    prefixes: HashMap<Box<[u8]>, Vec<Arc<Route>>>,
-    /// Of the prefixes, longest first.
-    lengths: Vec<usize>,
-}
-
-impl Router {
-    pub fn build<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
-        let mut router = Self::default();
-        for route in routes.filter(|route| route.enabled) {
-            for uri in &route.uris {
-                let (map, path) = match uri.split_once('*') {
-                    Some((prefix, _)) => (&mut router.prefixes, prefix),
-                    None => (&mut router.exact, uri.as_str()),
-                };
-                map.entry(path.as_bytes().into()).or_default().push(route.clone());
-            }
-        }
-        for list in router.exact.values_mut().chain(router.prefixes.values_mut()) {
-            list.sort_by_key(|route| Reverse(route.priority));
-        }
-        router.lengths = router.prefixes.keys().map(|prefix| prefix.len()).collect();
-        router.lengths.sort_unstable_by_key(|length| Reverse(*length));
-        router.lengths.dedup();
-        router
-    }
-
-    /// The first route for this path that takes the request.
-    pub fn find(&self, uri: &[u8], takes: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {
-        let first = |list: &'_ Vec<Arc<Route>>| list.iter().position(|route| takes(route));
-        if let Some(list) = self.exact.get(uri)
-            && let Some(at) = first(list)
-        {
-            return list.get(at);
-        }
-        for length in &self.lengths {
-            if let Some(list) = uri.get(..*length).and_then(|head| self.prefixes.get(head))
-                && let Some(at) = first(list)
-            {
-                return list.get(at);
-            }
-        }
-        None
     }
 }

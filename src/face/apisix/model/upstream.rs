@@ -187,12 +187,28 @@ pub struct Unhealthy {
     pub timeouts: f64,
 }
 
+impl Conf {
+    /// TLS to the nodes.
+    pub fn is_secure(&self) -> bool {
+        matches!(&*self.scheme, "https" | "grpcs")
+    }
+
+    pub fn is_grpc(&self) -> bool {
+        matches!(&*self.scheme, "grpc" | "grpcs")
+    }
+
+    /// The port of nodes that name none.
+    pub fn usual_port(&self) -> u16 {
+        if self.is_secure() { 443 } else { 80 }
+    }
+}
+
 impl Upstream {
     /// Reads a document whose defaults are filled in. Nodes that were in `old` keep their states,
     /// and so does its checker while there are checks.
     pub fn build(key: &str, document: &Value, old: Option<&Arc<Self>>) -> Result<Self, String> {
         let conf = Conf::deserialize(document).map_err(|e| e.to_string())?;
-        let usual_port = if conf.scheme == "https" { 443 } else { 80 };
+        let usual_port = conf.usual_port();
         let specs = NodeSpec::list(document.get("nodes").unwrap_or(&Value::Null), usual_port);
         let checks_text = document.get("checks").cloned().unwrap_or_default();
         let checks = match &checks_text {
@@ -278,7 +294,7 @@ impl Upstream {
     /// TLS to the nodes, with the client certificate of the document.
     pub fn tls(&self) -> Result<ClientTls, String> {
         let make = || {
-            let client = system_tls()?;
+            let client = if self.conf.is_grpc() { tls_speaking(&[b"h2"])? } else { system_tls()? };
             let Some(Tls { client_cert: Some(cert), client_key: Some(key), .. }) = &self.conf.tls
             else {
                 return Ok(client);
@@ -330,9 +346,14 @@ pub fn probe_port(checks: Option<&CheckSettings>) -> Option<u16> {
 
 /// A client that trusts whom the system trusts.
 pub fn system_tls() -> Result<ClientTls, String> {
+    tls_speaking(&[])
+}
+
+fn tls_speaking(protocols: &[&[u8]]) -> Result<ClientTls, String> {
     let bundle = Path::new(SYSTEM_TRUST);
     let trusted = bundle.is_file().then(|| bundle.to_owned());
-    let spec = ClientSpec { trusted, depth: Some(100), ..ClientSpec::default() };
+    let alpn = protocols.iter().map(|name| name.to_vec()).collect();
+    let spec = ClientSpec { trusted, depth: Some(100), alpn, ..ClientSpec::default() };
     ClientTls::build(&spec).map_err(|e| e.to_string())
 }
 

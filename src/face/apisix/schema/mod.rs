@@ -20,6 +20,8 @@ pub enum Kind {
     Service,
     Upstream,
     LimitCount,
+    /// As the 2.x era had it.
+    LimitCountV2,
 }
 
 /// The schema of a kind.
@@ -30,6 +32,7 @@ pub fn of(kind: Kind) -> &'static Value {
         Kind::Service => &all.service,
         Kind::Upstream => &all.upstream,
         Kind::LimitCount => &all.limit_count,
+        Kind::LimitCountV2 => &all.limit_count_v2,
     }
 }
 
@@ -48,9 +51,10 @@ pub fn all() -> Value {
         "upstream_hash_header_schema": { "type": "string", "pattern": HASH_HEADER },
     });
     let limit_count = serde_json::json!({
-        "schema": of(Kind::LimitCount), "priority": 1002, "version": 0.4, "type": "plugin",
+        "schema": of(Kind::LimitCount), "priority": 1002, "version": 0.5,
     });
-    serde_json::json!({ "main": main, "plugins": { "limit-count": limit_count } })
+    let plugins = serde_json::json!({ "limit-count": limit_count });
+    serde_json::json!({ "main": main, "plugins": plugins, "stream_plugins": {} })
 }
 
 /// Checks the `key` of a consistent hash.
@@ -69,6 +73,7 @@ struct Schemas {
     service: Value,
     upstream: Value,
     limit_count: Value,
+    limit_count_v2: Value,
 }
 
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
@@ -89,6 +94,7 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
         service: with(include_str!("service.json"), &parts),
         upstream,
         limit_count: with(include_str!("limit_count.json"), &parts),
+        limit_count_v2: with(include_str!("limit_count_v2.json"), &parts),
     }
 });
 

@@ -47,7 +47,9 @@ pub fn block(
     };
     let grpc = choices.family == Family::Grpc;
     if !is_set(b"Host") {
-        encode::field(&mut block, b":authority", &target.origin.host);
+        // A balancer may name the host with the peer.
+        let chosen = choices.host.as_ref().map(|host| host.borrow().clone());
+        encode::field(&mut block, b":authority", chosen.as_ref().unwrap_or(&target.origin.host));
     }
     let mut put = |name: &[u8], value: &[u8]| {
         if !value.is_empty() && !is_of_connection(name) {
