@@ -18,6 +18,9 @@ impl Method {
     pub const POST: u32 = 0x0008;
     pub const PUT: u32 = 0x0010;
     pub const DELETE: u32 = 0x0020;
+    pub const MKCOL: u32 = 0x0040;
+    pub const COPY: u32 = 0x0080;
+    pub const MOVE: u32 = 0x0100;
     pub const TRACE: u32 = 0x8000;
     pub const CONNECT: u32 = 0x1_0000;
 

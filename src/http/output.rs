@@ -7,6 +7,7 @@
 //! All of it is synchronous; only `flushed` waits.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     future::poll_fn,
     rc::Rc,
@@ -58,6 +59,25 @@ impl Chunk {
     /// The place of a subrequest in its parent's output.
     pub fn sub(sub: Rc<Request>) -> Self {
         Self { sub: Some(Sub(sub)), ..Self::default() }
+    }
+}
+
+/// What happens when a subrequest that spoke in its parent's output has ended, before what waits
+/// behind it is sent.
+#[derive(Default)]
+pub struct After(RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl After {
+    pub fn set(&self, act: Box<dyn FnOnce()>) {
+        *self.0.borrow_mut() = Some(act);
+    }
+
+    fn run(sub: &Rc<Request>) {
+        let Some(after) = sub.kept_if_any::<Self>() else { return };
+        let act = after.0.borrow_mut().take();
+        if let Some(act) = act {
+            act();
+        }
     }
 }
 
@@ -163,6 +183,24 @@ impl Request {
         if self.conn.failed() { Err(OutputError::Broken) } else { Ok(()) }
     }
 
+    /// Passes chunks through the filters behind one that kept them back.
+    pub fn output_after(
+        self: &Rc<Self>,
+        keeper: &'static dyn Filter,
+        mut chunks: Chunks,
+    ) -> Result<(), OutputError> {
+        let filters = self.with_location(|location| location.filters);
+        let is_keeper = |filter: &&dyn Filter| std::ptr::addr_eq(*filter, keeper);
+        let behind = self.conn.http.filters.selected(filters).skip_while(|f| !is_keeper(f)).skip(1);
+        for filter in behind {
+            filter.body(self, &mut chunks).inspect_err(|_| self.connection_error.set(true))?;
+        }
+        for chunk in chunks {
+            deliver(self, chunk);
+        }
+        if self.conn.failed() { Err(OutputError::Broken) } else { Ok(()) }
+    }
+
     /// Answers with a status and a text, as `return` does; redirects take the text as their target.
     pub fn answer(self: &Rc<Self>, status: u16, kind: Option<Bytes>, text: Bytes) -> Flow {
         if let Err(BodyError(refused)) = self.discard_body() {
@@ -245,7 +283,7 @@ impl Request {
 
     /// A subrequest's own output is complete: what waited behind it may go.
     pub fn finish_postponed(self: &Rc<Self>) {
-        if self.capture.is_some() || !is_active(self) {
+        if !is_active(self) {
             return;
         }
         let mut speaker = self.clone();
@@ -255,6 +293,7 @@ impl Request {
             }
             parent.postponed.borrow_mut().queue.pop_front();
             *parent.conn.active.borrow_mut() = Rc::downgrade(&parent);
+            After::run(&speaker);
             release(&parent);
             parent.wake_postponed();
             match parent.conn.active.borrow().upgrade() {
@@ -311,6 +350,7 @@ fn release(r: &Rc<Request>) {
                 }
                 r.postponed.borrow_mut().queue.pop_front();
                 *r.conn.active.borrow_mut() = Rc::downgrade(r);
+                After::run(&done);
             }
         }
     }

@@ -329,6 +329,14 @@ impl Request {
         made
     }
 
+    /// What `kept` made, if it did.
+    pub fn kept_if_any<T: Any>(&self) -> Option<Rc<T>> {
+        let id = TypeId::of::<T>();
+        let kept = self.kept.borrow();
+        let found = kept.iter().find(|(have, _)| *have == id)?;
+        found.1.clone().downcast::<T>().ok()
+    }
+
     /// Forgets all feature contexts, as an internal redirect does in nginx.
     pub fn clear_ext(&self) {
         self.ext.borrow_mut().clear();

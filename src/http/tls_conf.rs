@@ -28,6 +28,7 @@ pub struct TlsConf {
     crl: Option<PathBuf>,
     session_tickets: Option<bool>,
     session_cache: Option<bool>,
+    password_file: Option<PathBuf>,
     reject_handshake: Option<bool>,
     accepted: Vec<BString>,
 }
@@ -36,7 +37,7 @@ impl Part for TlsConf {
     fn inherit(&mut self, parent: &Self) {
         inherit!(self, parent: certificates, keys, protocols, ciphers, prefer_server_ciphers,
             verify_client, verify_depth, client_certificate, trusted_certificate, crl,
-            session_tickets, session_cache, reject_handshake);
+            session_tickets, session_cache, password_file, reject_handshake);
     }
 }
 
@@ -94,7 +95,9 @@ pub const ROWS: &[Row] = &[
     row("ssl_dhparam", LEVELS, take(1), accept),
     row("ssl_ecdh_curve", LEVELS, take(1), accept),
     row("ssl_session_ticket_key", LEVELS, take(1), |_, _| Ok(())),
-    row("ssl_password_file", LEVELS, take(1), accept),
+    row("ssl_password_file", LEVELS, take(1), |b, d| {
+        path_slot(b, d, |conf| &mut conf.password_file)
+    }),
     row("ssl_conf_command", LEVELS, take(2), |b, d| {
         b.warn(format!("\"ssl_conf_command {}\" is ignored", d.arg(1)));
         Ok(())
@@ -136,6 +139,7 @@ pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
     }
     let spec = ServerSpec {
         certificates: certificates.into_iter().zip(keys).collect(),
+        password_file: conf.password_file.clone(),
         protocols: conf.protocols.unwrap_or_default(),
         suites,
         prefer_server_ciphers: conf.prefer_server_ciphers.unwrap_or(false),

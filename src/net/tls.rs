@@ -13,6 +13,7 @@ mod ciphers;
 mod client;
 mod hello;
 mod pem;
+mod sealed;
 mod server;
 mod session;
 mod sessions;
@@ -31,7 +32,8 @@ pub use self::ciphers::{Protocols, Suites};
 pub use self::client::{ClientSpec, ClientTls, Connected, connect};
 pub use self::hello::Hello;
 pub use self::pem::{
-    LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key, system_authorities,
+    LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key, passwords,
+    system_authorities,
 };
 pub use self::server::{Certificate, ClientAuth, Refusal, ServerSpec, ServerTls, accept};
 pub use self::session::Session;

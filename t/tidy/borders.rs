@@ -46,6 +46,7 @@ pub fn unsafe_complaints() -> Vec<String> {
 }
 
 const BORDERS: &[(&str, &[&str])] = &[
+    ("aws_lc_rs", &["src/net/tls"]),
     ("mlua", &["src/lua/"]),
     ("pcre2_sys", &["src/base/regex"]),
     ("rustls", &["src/net/tls"]),

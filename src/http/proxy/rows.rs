@@ -82,6 +82,7 @@ macro_rules! body_rows {
         use $crate::{
             conf::row::{HTTP_LEVELS, args, row, take},
             http::{
+                file_access,
                 proxy::{family::Settings as _, store},
                 template::Template,
             },
@@ -117,7 +118,7 @@ macro_rules! body_rows {
             }),
             row(concat!($prefix, "_store"), HTTP_LEVELS, take(1), store::set_store::<$family>),
             row(concat!($prefix, "_store_access"), HTTP_LEVELS, args(1, 3), |b, d| {
-                store::set_access(&mut b.part::<$family>().settings().store_access, d)
+                file_access::set(&mut b.part::<$family>().settings().store_access, d)
             }),
             // Checked and without effect: buffers here are memory of the size that is needed.
             row(concat!($prefix, "_busy_buffers_size"), HTTP_LEVELS, take(1), |_, d| {

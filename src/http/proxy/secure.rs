@@ -48,6 +48,7 @@ pub struct SecureConf {
     pub protocols: Option<Protocols>,
     pub ciphers: Option<BString>,
     pub session_reuse: Option<bool>,
+    pub password_file: Option<PathBuf>,
     /// Paths of certificates start here.
     dir: Option<Arc<PathBuf>>,
     pub tls: Option<ClientTls>,
@@ -94,7 +95,9 @@ macro_rules! secure_rows {
             row(concat!($prefix, "_ssl_protocols"), HTTP_LEVELS, at_least(1), |b, d| {
                 protocols(d, &mut conf::<$family>(b).protocols)
             }),
-            row(concat!($prefix, "_ssl_password_file"), HTTP_LEVELS, take(1), |_, _| Ok(())),
+            row(concat!($prefix, "_ssl_password_file"), HTTP_LEVELS, take(1), |b, d| {
+                path::<$family>(b, d, |conf| &mut conf.password_file)
+            }),
             row(concat!($prefix, "_ssl_certificate_cache"), HTTP_LEVELS, args(1, 3), |_, _| Ok(())),
             row(concat!($prefix, "_ssl_conf_command"), HTTP_LEVELS, take(2), |b, d| {
                 let name = concat!($prefix, "_ssl_conf_command");
@@ -119,7 +122,8 @@ impl SecureConf {
             self.tls.clone_from(&parent.tls);
         }
         inherit!(self, parent: verify, verify_depth, server_name, name, trusted_certificate, crl,
-            certificate, certificate_key, protocols, ciphers, session_reuse, dir);
+            certificate, certificate_key, protocols, ciphers, session_reuse, password_file,
+            dir);
     }
 
     /// Whether this block says something the handshake's settings depend on.
@@ -133,6 +137,7 @@ impl SecureConf {
             || self.protocols.is_some()
             || self.ciphers.is_some()
             || self.session_reuse.is_some()
+            || self.password_file.is_some()
     }
 
     /// Certificate and key, when they are set.
@@ -170,6 +175,7 @@ impl SecureConf {
             depth: self.verify_depth.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             certificate: certificate
                 .map(|(cert, key)| (self.path(&cert.text), self.path(&key.text))),
+            password_file: self.password_file.clone(),
             alpn: Vec::new(),
             no_session_reuse: !self.session_reuse.unwrap_or(true),
         })
@@ -326,7 +332,8 @@ fn with_certificate(p: &Passage<'_>, tls: &ClientTls) -> Result<ClientTls, Fault
     }
     let load = || {
         let certs = tls::load_certs(&conf.path(&certificate))?;
-        tls.with_certificate(certs, &tls::load_key(&conf.path(&key))?)
+        let passwords = tls::passwords(conf.password_file.as_deref())?;
+        tls.with_certificate(certs, &tls::load_key(&conf.path(&key), &passwords)?)
     };
     load().map_err(|e| {
         p.r.log(Level::Error, format_args!("{e}"));

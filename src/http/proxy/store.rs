@@ -18,12 +18,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bstr::ByteSlice;
-
 use crate::{
     base::{errno::Errno, log::Level},
     conf::{Builder, Diag, Directive},
-    http::{files, request::Request, template::Template},
+    http::{file_access, files, request::Request, template::Template},
     net::http1::ResponseHead,
 };
 
@@ -52,31 +50,6 @@ pub fn set_store<F: Settings>(b: &mut Builder<'_>, d: &Directive) -> Result<(), 
         return Err(d.wrong(&format!("is incompatible with \"{family}_cache\"")));
     }
     d.once(&mut b.part::<F>().settings().store, |_| Ok(store))
-}
-
-/// `user:rw group:rw all:r`
-pub fn set_access(slot: &mut Option<u32>, d: &Directive) -> Result<(), Diag> {
-    d.once(slot, |d| {
-        let mut access = 0o600;
-        for index in 1..=d.arg_count() {
-            let bad = || d.bad_value(index);
-            let word = d.arg(index);
-            let at = memchr::memchr(b':', word).ok_or_else(bad)?;
-            let shift = match word[..at].as_bytes() {
-                b"user" => 6,
-                b"group" => 3,
-                b"all" => 0,
-                _ => return Err(bad()),
-            };
-            let bits = match word[at + 1..].as_bytes() {
-                b"rw" => 0o6,
-                b"r" => 0o4,
-                _ => return Err(bad()),
-            };
-            access |= bits << shift;
-        }
-        Ok(access)
-    })
 }
 
 /// An answer on its way into a file.
@@ -115,7 +88,7 @@ impl Storing {
                 r.http().prefix.join(path_of(&text))
             }
         };
-        let access = conf.store_access.unwrap_or(0o600);
+        let access = conf.store_access.unwrap_or(file_access::USUAL);
         let modified = r.headers_out.borrow().last_modified;
         let modified = modified.and_then(|seconds| u64::try_from(seconds).ok());
         match Self::open(&path, access) {
@@ -139,8 +112,7 @@ impl Storing {
 
     fn open(path: &Path, access: u32) -> io::Result<(PathBuf, File)> {
         if let Some(folder) = path.parent() {
-            // Who may read a file may enter its folder.
-            let mode = access | (access & 0o444) >> 2;
+            let mode = file_access::of_folder(access);
             DirBuilder::new().recursive(true).mode(mode).create(folder)?;
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

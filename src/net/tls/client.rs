@@ -16,6 +16,7 @@ use super::choosing::Chooser;
 use super::ciphers::{Protocols, Suites};
 use super::pem::{
     LoadError, Roots, load_certs, load_crls, load_key, load_roots, parse_certs, parse_key,
+    passwords,
 };
 use super::sessions::ClientSession;
 use super::verify::{Peer, Trust, VerifyError};
@@ -35,6 +36,8 @@ pub struct ClientSpec {
     pub depth: Option<u32>,
     /// A certificate of our own and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// What opens its key.
+    pub password_file: Option<PathBuf>,
     pub alpn: Vec<Vec<u8>>,
     /// `proxy_ssl_session_reuse`
     pub no_session_reuse: bool,
@@ -52,7 +55,10 @@ impl ClientTls {
     /// Reads the files a specification names.
     pub fn build(spec: &ClientSpec) -> Result<Self, LoadError> {
         let own = match &spec.certificate {
-            Some((cert, key)) => Some((load_certs(cert)?, load_key(key)?)),
+            Some((cert, key)) => {
+                let passwords = passwords(spec.password_file.as_deref())?;
+                Some((load_certs(cert)?, load_key(key, &passwords)?))
+            }
             None => None,
         };
         let roots = match &spec.trusted {

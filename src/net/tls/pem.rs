@@ -10,6 +10,8 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 
 use crate::base::errno;
 
+use super::sealed;
+
 /// Why a file gave no certificate or key; the text is nginx's.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -30,6 +32,8 @@ pub enum LoadError {
          (SSL: error:05800074:x509 certificate routines::key values mismatch)"
     )]
     Mismatch(String),
+    #[error("open() \"{path}\" failed {why}")]
+    Passwords { path: String, why: String },
     #[error("{call}(\"{path}\") failed (SSL: {why})")]
     Authorities { call: &'static str, path: String, why: String },
     #[error(
@@ -62,10 +66,22 @@ pub(super) fn parse_key(text: &[u8]) -> Option<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(text).ok()
 }
 
-/// The first private key of a file.
-pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
+/// The first private key of a file, which one of the passphrases may open.
+pub fn load_key(path: &Path, passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, LoadError> {
     let text = read("certificate key", path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| LoadError::NoKey(path.display().to_string()))
+    sealed::open(&text, passwords)
+        .or_else(|| PrivateKeyDer::from_pem_slice(&text).ok())
+        .ok_or_else(|| LoadError::NoKey(path.display().to_string()))
+}
+
+/// The passphrases of an `ssl_password_file`.
+pub fn passwords(path: Option<&Path>) -> Result<Vec<Vec<u8>>, LoadError> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let failed = |error: io::Error| LoadError::Passwords {
+        path: path.display().to_string(),
+        why: errno::Errno(&error).to_string(),
+    };
+    fs::read(path).map(|text| sealed::passwords(&text)).map_err(failed)
 }
 
 /// Trust anchors, as certificates and in the library's form.

@@ -30,7 +30,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::ciphers::{Protocols, Suites};
 use super::client::{holds_key, is_for_tls13};
 use super::hello::Hello;
-use super::pem::{LoadError, Roots, load_certs, load_crls, load_key, load_roots};
+use super::pem::{LoadError, Roots, load_certs, load_crls, load_key, load_roots, passwords};
 use super::sessions::Sessions;
 use super::verify::{Peer, Trust, VerifyError};
 use super::x509::Cert;
@@ -42,6 +42,8 @@ use crate::net::stream::{Socket, Stream};
 pub struct ServerSpec {
     /// `ssl_certificate` and `ssl_certificate_key`, pair by pair.
     pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// `ssl_password_file`
+    pub password_file: Option<PathBuf>,
     pub protocols: Protocols,
     pub suites: Suites,
     pub prefer_server_ciphers: bool,
@@ -93,9 +95,9 @@ impl Certificate {
         Self(Arc::new(copy))
     }
 
-    fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
+    fn load(cert: &Path, key: &Path, passwords: &[Vec<u8>]) -> Result<Self, LoadError> {
         let mismatch = || LoadError::Mismatch(key.display().to_string());
-        let own = Self::new(load_certs(cert)?, load_key(key)?)
+        let own = Self::new(load_certs(cert)?, load_key(key, passwords)?)
             .map_err(|_| LoadError::NoKey(key.display().to_string()))?;
         let of_key = own.0.key.public_key();
         let of_cert = own.0.cert.first().and_then(|der| Cert::parse(der)).and_then(|c| c.key());
@@ -124,8 +126,9 @@ pub struct ServerTls {
 impl ServerTls {
     /// Reads the files a specification names.
     pub fn build(spec: &ServerSpec) -> Result<Self, LoadError> {
-        let loaded: Result<Vec<_>, _> =
-            spec.certificates.iter().map(|(cert, key)| Certificate::load(cert, key)).collect();
+        let passwords = passwords(spec.password_file.as_deref())?;
+        let load = |(cert, key): &(PathBuf, PathBuf)| Certificate::load(cert, key, &passwords);
+        let loaded: Result<Vec<_>, _> = spec.certificates.iter().map(load).collect();
         let certificates: Arc<[Certificate]> = loaded?.into();
         let mut roots = Roots { certs: Vec::new(), store: rustls::RootCertStore::empty() };
         let mut names = Vec::new();

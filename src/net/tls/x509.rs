@@ -176,7 +176,8 @@ pub(super) fn whole_length(der: &[u8]) -> Option<usize> {
     Reader(der).step().map(|(_, whole, _)| whole.len())
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Elements of DER, one after the other.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
         Some((tag, value))
     }
 
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, value)| value)
     }
 
@@ -194,7 +195,7 @@ impl<'a> Reader<'a> {
         (found == tag).then_some((whole, value))
     }
 
-    fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(super) fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
         (self.0.first() == Some(&tag)).then(|| self.expect(tag)).flatten()
     }
 
@@ -299,13 +300,13 @@ const fn context(number: u8) -> u8 {
 }
 
 const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
+pub(super) const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const OID: u8 = 0x06;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
 const OID_CN: &[u8] = &[0x55, 4, 3];
