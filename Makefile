@@ -13,6 +13,7 @@ bench:
 	cargo build --release
 	benches/side_by_side.py
 	cargo bench --bench faces
+	benches/api.py
 
 fuzz:
 	cargo test --test t -- fuzz

@@ -26,6 +26,7 @@ mod health_table;
 mod health_timelines;
 mod kong;
 mod nacos;
+mod packages;
 mod process;
 mod sim_board;
 mod sim_health;
@@ -51,6 +52,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("upstream simulation", sim_upstream::cases),
     ("http_req fuzz", fuzz_http_req::cases),
     ("health table", health_table::cases),
+    ("packages", packages::cases),
     ("process", process::cases),
     ("http1 fuzz", fuzz_http1::cases),
     ("shdict simulation", sim_shdict::cases),

@@ -1,7 +1,7 @@
 -- B, what every other prelude file gets:
 --   B.N       native functions by "topic.verb"; they check phases and arguments and raise
 --   B.F       C functions, called through FFI
---   B.S       words shared with native code: S.phase, S.exiting
+--   B.S       words shared with native code: S.phase, S.exiting, S.table
 --   B.ask     passes native results on, or waits when the result is the mark of a prepared wait
 --   B.ngx     the ngx table
 --   B.module  adds a module that always answers to require(name)
@@ -11,7 +11,7 @@ local ffi = require "ffi"
 local yield = coroutine.yield
 
 ffi.cdef [[
-  typedef struct { int32_t phase; int32_t exiting; } moonbeat_words;
+  typedef struct { int32_t phase; int32_t exiting; int32_t table; } moonbeat_words;
 ]]
 
 local B = {

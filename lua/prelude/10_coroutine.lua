@@ -18,8 +18,10 @@ local YIELDABLE = 0x2 + 0x4 + 0x8 + 0x80 + 0x400 + 0x1000 + 0x4000 + 0x8000 + 0x
 -- Outside of requests and in filters, OpenResty leaves Lua's own functions in place.
 local STANDARD = { [0] = true, [0x20] = true, [0x40] = true }
 
--- Coroutines that must not be resumed by scripts: those waiting for native code.
-local waiting = setmetatable({}, { __mode = "k" })
+-- What scripts made where they cooperate: IDLE, or WAITING for native code, when they must not be
+-- resumed.
+local state = setmetatable({}, { __mode = "k" })
+local IDLE, WAITING = 1, 2
 
 local function cooperates()
   local phase = S.phase
@@ -44,7 +46,7 @@ local busy = setmetatable({}, { __mode = "k" })
 local function status_of(co)
   local raw = raw_status(co)
   if raw == "suspended" or raw == "dead" then
-    return busy[co] and "normal" or waiting[co] and "running"
+    return busy[co] and "normal" or state[co] == WAITING and "running"
       or N["coroutine.light_status"](co) or raw
   end
   return raw
@@ -53,7 +55,7 @@ end
 local settle
 
 local function go_on(co, ...)
-  waiting[co] = nil
+  state[co] = IDLE
   busy[raw_running()] = nil
   return settle(co, raw_resume(co, ...))
 end
@@ -61,7 +63,7 @@ end
 function settle(co, ...)
   local ok, first = ...
   if first == ASK and ok then
-    waiting[co] = true
+    state[co] = WAITING
     busy[raw_running()] = true
     return go_on(co, raw_yield(ASK))
   end
@@ -72,7 +74,11 @@ function settle(co, ...)
 end
 
 local function resume(co, ...)
-  if waiting[co] then
+  local known = state[co]
+  if known == IDLE then
+    return settle(co, raw_resume(co, ...))
+  end
+  if known == WAITING then
     return false, "cannot resume running coroutine"
   end
   local light = N["coroutine.light_status"](co)
@@ -91,14 +97,22 @@ local function unwrap(co, ok, ...)
   error((...), 0)
 end
 
+local native_create = N["coroutine.create"]
+
 function coroutine.create(f)
   if cooperates() then
-    return N["coroutine.create"](f)
+    local co = native_create(f)
+    state[co] = IDLE
+    return co
   end
   return std.create(f)
 end
 
 function coroutine.resume(co, ...)
+  -- One that was made where it cooperates needs no look at the phase.
+  if state[co] == IDLE then
+    return settle(co, raw_resume(co, ...))
+  end
   if not cooperates() then
     return raw_resume(co, ...)
   end
@@ -123,7 +137,8 @@ function coroutine.wrap(f)
   if not cooperates() then
     return std.wrap(f)
   end
-  local co = N["coroutine.create"](f)
+  local co = native_create(f)
+  state[co] = IDLE
   return function(...)
     if raw_status(co) == "dead" then
       -- OpenResty does not raise here.

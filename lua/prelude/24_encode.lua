@@ -1,6 +1,8 @@
 -- Escaping, arguments, base64, digests. What is no string is taken as tostring() has it, nil as "".
 local B = ...
 local N, ngx = B.N, B.ngx
+local ffi = require "ffi"
+local ffi_string = ffi.string
 local type, tostring, error = type, tostring, error
 
 local function text(s)
@@ -10,7 +12,21 @@ local function text(s)
   return s and tostring(s) or ""
 end
 
-local escape_uri = N["encode.escape_uri"]
+local encode, out = B.F.encode, ffi.new("const char *[1]")
+local ESCAPE, UNESCAPE, MD5, MD5_BIN, SHA1_BIN, BASE64, FROM_BASE64 = 1, 2, 3, 4, 5, 6, 7
+
+-- By numbers that src/lua/api/encode/hot.rs knows.
+local function through(what, s, option)
+  local length = encode(what, s, #s, option, out)
+  if length < 0 then
+    return nil
+  end
+  return ffi_string(out[0], length)
+end
+
+local function escape_uri(s, kind)
+  return through(ESCAPE, s, kind or 2)
+end
 
 function ngx.escape_uri(s, kind)
   if kind ~= nil then
@@ -24,11 +40,20 @@ function ngx.escape_uri(s, kind)
   return escape_uri(text(s), kind)
 end
 
-for _, name in ipairs { "unescape_uri", "md5", "md5_bin", "sha1_bin" } do
-  local native = N["encode." .. name]
-  ngx[name] = function(s)
-    return native(text(s))
-  end
+function ngx.unescape_uri(s)
+  return through(UNESCAPE, text(s), 0)
+end
+
+function ngx.md5(s)
+  return through(MD5, text(s), 0)
+end
+
+function ngx.md5_bin(s)
+  return through(MD5_BIN, text(s), 0)
+end
+
+function ngx.sha1_bin(s)
+  return through(SHA1_BIN, text(s), 0)
 end
 
 local crc32 = N["encode.crc32"]
@@ -39,7 +64,9 @@ end
 
 ngx.crc32_long = ngx.crc32_short
 
-local encode_base64 = N["encode.encode_base64"]
+local function encode_base64(s, no_padding)
+  return through(BASE64, s, no_padding and 1 or 0)
+end
 
 function ngx.encode_base64(s, no_padding)
   if no_padding and no_padding ~= true then
@@ -48,14 +75,18 @@ function ngx.encode_base64(s, no_padding)
   return encode_base64(text(s), no_padding)
 end
 
-for _, name in ipairs { "decode_base64", "decode_base64mime" } do
-  local native = N["encode." .. name]
-  ngx[name] = function(s)
-    if type(s) ~= "string" then
-      error("string argument only", 2)
-    end
-    return native(s)
+function ngx.decode_base64(s)
+  if type(s) ~= "string" then
+    error("string argument only", 2)
   end
+  return through(FROM_BASE64, s, 0)
+end
+
+function ngx.decode_base64mime(s)
+  if type(s) ~= "string" then
+    error("string argument only", 2)
+  end
+  return N["encode.decode_base64mime"](s)
 end
 
 ngx.encode_args = N["encode.encode_args"]

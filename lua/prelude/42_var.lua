@@ -2,10 +2,21 @@
 local B = ...
 local N, ngx = B.N, B.ngx
 local type, tostring, error, rawset, setmetatable = type, tostring, error, rawset, setmetatable
-local var_get, var_set = N["var.get"], N["var.set"]
+local var_get, var_set, var_fast = N["var.get"], N["var.set"], B.F.var_get
+local ffi = require "ffi"
+local ffi_string, out = ffi.string, ffi.new("const char *[1]")
 
 ngx.var = setmetatable({}, {
   __index = function(_, name)
+    if type(name) == "string" then
+      local length = var_fast(name, #name, out)
+      if length >= 0 then
+        return ffi_string(out[0], length)
+      end
+      if length == -1 then
+        return nil
+      end
+    end
     return var_get(name)
   end,
   __newindex = function(_, name, value)
@@ -30,7 +41,13 @@ ngx.arg = setmetatable({}, {
 local ctx_get, ctx_set = N["var.ctx"], N["var.set_ctx"]
 local handshake_ctx = N["var.handshake_ctx"]
 
+local registry, S = debug.getregistry(), B.S
+
 local function context()
+  local slot = S.table
+  if slot ~= 0 then
+    return registry[slot]
+  end
   local table = ctx_get()
   if not table then
     table = {}

@@ -1,6 +1,8 @@
 -- ngx.shared
 local B = ...
-local N, ngx = B.N, B.ngx
+local N, F, ngx = B.N, B.F, B.ngx
+local ffi = require "ffi"
+local ffi_string = ffi.string
 local type, tostring, tonumber, error, setmetatable = type, tostring, tonumber, error, setmetatable
 
 local methods = {}
@@ -31,7 +33,62 @@ local function key_of(key)
   return key
 end
 
-for _, name in ipairs { "get", "get_stale", "llen", "lpop", "rpop" } do
+-- Declared as src/lua/api/shdict/hot.rs has it.
+ffi.cdef [[
+  typedef struct { double number; double flags; const char *text; size_t len; } moonbeat_shdict;
+]]
+local found = ffi.new "moonbeat_shdict"
+local STRING, NUMBER, BOOL, FORCIBLE = 1, 2, 3, 256
+local ERRORS = {
+  [-1] = "key too long", [-2] = "not found", [-3] = "exists", [-4] = "no memory",
+  [-5] = "not a number", [-6] = "value is a list", [-7] = "value not a list",
+  [-8] = "attempt to add or replace nil values", [-9] = 'bad "zone" argument',
+}
+
+-- The number of a dictionary.
+local function number_of(dict)
+  local number = type(dict) == "table" and dict[2]
+  if type(number) == "number" then
+    return number
+  end
+  local zone = type(dict) == "table" and dict[1]
+  if type(zone) ~= "userdata" then
+    error('bad "zone" argument', 3)
+  end
+  return N["shdict.number"](zone)
+end
+
+local shdict_get, shdict_store, shdict_incr = F.shdict_get, F.shdict_store, F.shdict_incr
+
+function methods.get(dict, key)
+  local number, err = number_of(dict), nil
+  if type(key) ~= "string" or #key == 0 or #key > 65535 then
+    key, err = key_of(key)
+    if not key then
+      return nil, err
+    end
+  end
+  local kind = shdict_get(number, key, #key, found)
+  local value
+  if kind == STRING then
+    value = ffi_string(found.text, found.len)
+  elseif kind == NUMBER then
+    value = found.number
+  elseif kind == BOOL then
+    value = found.number ~= 0
+  elseif kind == 0 then
+    return nil
+  else
+    return nil, ERRORS[kind]
+  end
+  local flags = found.flags
+  if flags ~= 0 then
+    return value, flags
+  end
+  return value
+end
+
+for _, name in ipairs { "get_stale", "llen", "lpop", "rpop" } do
   local native = N["shdict." .. name]
   methods[name] = function(dict, key)
     local zone, err = zone_of(dict), nil
@@ -43,24 +100,48 @@ for _, name in ipairs { "get", "get_stale", "llen", "lpop", "rpop" } do
   end
 end
 
-local STORABLE = { string = true, number = true, boolean = true, ["nil"] = true }
+-- Only ever called as the last thing of a method, hence the caller of that one is told.
+local function store(how, dict, key, value, exptime, flags)
+  local number, err = number_of(dict), nil
+  exptime = exptime or 0
+  if exptime < 0 then
+    error('bad "exptime" argument', 2)
+  end
+  key, err = key_of(key)
+  if not key then
+    return nil, err
+  end
+  local kind, text, amount = type(value), nil, 0
+  if kind == "string" then
+    kind, text = STRING, value
+  elseif kind == "number" then
+    kind, amount = NUMBER, value
+  elseif kind == "boolean" then
+    kind, amount = BOOL, value and 1 or 0
+  elseif value == nil then
+    kind = 0
+  else
+    return nil, "bad value type"
+  end
+  local rc = shdict_store(number, how, key, #key, kind, text, text and #text or 0, amount,
+    exptime * 1000, flags or 0)
+  if rc == 0 then
+    return true, nil, false
+  end
+  -- Codes are negative and small: what is left of them says whether entries had to go.
+  local forcible = rc > 16
+  if forcible then
+    rc = rc - FORCIBLE
+    if rc == 0 then
+      return true, nil, true
+    end
+  end
+  return false, ERRORS[rc], forcible
+end
 
-for _, name in ipairs { "set", "safe_set", "add", "safe_add", "replace" } do
-  local native = N["shdict." .. name]
+for how, name in pairs { [0] = "set", "safe_set", "add", "safe_add", "replace" } do
   methods[name] = function(dict, key, value, exptime, flags)
-    local zone, err = zone_of(dict), nil
-    exptime = exptime or 0
-    if exptime < 0 then
-      error('bad "exptime" argument', 2)
-    end
-    key, err = key_of(key)
-    if not key then
-      return nil, err
-    end
-    if not STORABLE[type(value)] then
-      return nil, "bad value type"
-    end
-    return native(zone, key, value, exptime * 1000, flags or 0)
+    return store(how, dict, key, value, exptime, flags)
   end
 end
 
@@ -68,36 +149,57 @@ function methods.delete(dict, key)
   return methods.set(dict, key, nil)
 end
 
-local incr = N["shdict.incr"]
-
-function methods.incr(dict, key, value, init, init_ttl)
-  local zone, err = zone_of(dict), nil
-  key, err = key_of(key)
-  if not key then
-    return nil, err
-  end
-  value = tonumber(value)
+local function check_init(init, init_ttl)
   if init and type(init) ~= "number" then
     local kind = type(init)
     init = tonumber(init)
     if not init then
-      error("bad init arg: number expected, got " .. kind, 2)
+      error("bad init arg: number expected, got " .. kind, 3)
     end
   end
   if init_ttl ~= nil then
     local kind = type(init_ttl)
     init_ttl = tonumber(init_ttl)
     if not init_ttl then
-      error("bad init_ttl arg: number expected, got " .. kind, 2)
+      error("bad init_ttl arg: number expected, got " .. kind, 3)
     end
     if init_ttl < 0 then
-      error('bad "init_ttl" argument', 2)
+      error('bad "init_ttl" argument', 3)
     end
     if not init then
-      error('must provide "init" when providing "init_ttl"', 2)
+      error('must provide "init" when providing "init_ttl"', 3)
     end
   end
-  return incr(zone, key, value, init, (init_ttl or 0) * 1000)
+  return init, init_ttl
+end
+
+function methods.incr(dict, key, value, init, init_ttl)
+  local number, err = number_of(dict), nil
+  key, err = key_of(key)
+  if not key then
+    return nil, err
+  end
+  local by = tonumber(value)
+  if not by then
+    error("bad value arg: number expected, got " .. type(value), 2)
+  end
+  init, init_ttl = check_init(init, init_ttl)
+  local rc = shdict_incr(number, key, #key, by, init and 1 or 0, init or 0, (init_ttl or 0) * 1000,
+    found)
+  local forcible = rc > 16
+  if forcible then
+    rc = rc - FORCIBLE
+  end
+  if not init then
+    if rc == 0 then
+      return found.number
+    end
+    return nil, ERRORS[rc]
+  end
+  if rc == 0 then
+    return found.number, nil, forcible
+  end
+  return nil, ERRORS[rc], forcible
 end
 
 for _, name in ipairs { "lpush", "rpush" } do
@@ -149,6 +251,6 @@ for _, name in ipairs { "flush_all", "flush_expired", "get_keys", "capacity", "f
 end
 
 ngx.shared = {}
-for _, name in ipairs(N["shdict.names"]()) do
-  ngx.shared[name] = setmetatable({ N["shdict.find"](name) }, methods)
+for number, name in ipairs(N["shdict.names"]()) do
+  ngx.shared[name] = setmetatable({ N["shdict.find"](name), number }, methods)
 end

@@ -178,6 +178,20 @@ impl Regex {
     /// unset. The answer is PCRE2's: the highest pair set plus one, or an error (-1 is no match).
     /// The DFA matcher gives the longest match only, and 0 when there are others.
     pub fn exec(&self, subject: &[u8], from: usize, limits: Limits, spans: &mut Vec<usize>) -> i32 {
+        self.exec_with(subject, from, limits, |offsets| {
+            spans.clear();
+            spans.extend_from_slice(offsets);
+        })
+    }
+
+    /// The same; `see` looks at the offsets of a match where PCRE2 has them.
+    pub fn exec_with(
+        &self,
+        subject: &[u8],
+        from: usize,
+        limits: Limits,
+        see: impl FnOnce(&[usize]),
+    ) -> i32 {
         SCRATCH.with_borrow_mut(|scratch| {
             let pairs = if self.flags.dfa { 1 } else { self.captures + 1 };
             let Some(data) = scratch.match_data(pairs) else {
@@ -190,11 +204,9 @@ impl Regex {
             let answer = self.run(subject, from, data, context);
             if answer >= 0 {
                 // SAFETY: the ovector of `data` has at least `pairs` pairs, all written by a match.
-                let ovector = unsafe {
+                see(unsafe {
                     std::slice::from_raw_parts(ffi::pcre2_get_ovector_pointer_8(data), pairs * 2)
-                };
-                spans.clear();
-                spans.extend_from_slice(ovector);
+                });
             }
             answer
         })

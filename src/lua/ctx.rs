@@ -33,6 +33,8 @@ pub struct Ctx {
     pub shaking: Option<Rc<Shaking>>,
     /// `ngx.ctx` of a context without a request.
     pub table: OnceCell<Rc<RefCell<Option<Rc<Func>>>>>,
+    /// Where `ngx.ctx` stands in Lua's registry, once it was asked for; 0 before.
+    table_slot: Cell<i32>,
     /// What Lua keeps with the request, once it was asked for: an entry ends before it changes.
     lua: OnceCell<Rc<LuaRequest>>,
     pub(super) board: RefCell<Board>,
@@ -65,6 +67,7 @@ impl Ctx {
             shaking: None,
             pending_subrequests: Cell::new(0),
             table: OnceCell::new(),
+            table_slot: Cell::new(0),
             lua: OnceCell::new(),
             board: RefCell::default(),
             ask: RefCell::new(None),
@@ -82,6 +85,12 @@ impl Ctx {
     /// What Lua keeps with `r`, the request of this context.
     pub fn kept(&self, r: &Rc<Request>) -> &Rc<LuaRequest> {
         self.lua.get_or_init(|| r.ext::<LuaRequest>())
+    }
+
+    /// Tells the prelude where `ngx.ctx` stands while this context runs.
+    pub fn show_table(&self, slot: i32) {
+        self.table_slot.set(slot);
+        self.vm.words.table.set(slot);
     }
 
     pub fn set_ask(&self, ask: Ask) {
@@ -144,12 +153,14 @@ impl Ctx {
 
 /// Makes `ctx` the running context until the guard is dropped.
 pub fn enter(ctx: &Rc<Ctx>) -> Entered {
-    let phase = &ctx.vm.words.phase;
+    let words = &ctx.vm.words;
     let guard = Entered {
         before: CURRENT.with(|c| c.borrow_mut().replace(Rc::clone(ctx))),
-        phase_before: phase.get(),
+        phase_before: words.phase.get(),
+        table_before: words.table.get(),
     };
-    phase.set(ctx.phase.bit() as i32);
+    words.phase.set(ctx.phase.bit() as i32);
+    words.table.set(ctx.table_slot.get());
     guard
 }
 
@@ -198,6 +209,7 @@ pub fn clear_worker() {
 pub struct Entered {
     before: Option<Rc<Ctx>>,
     phase_before: i32,
+    table_before: i32,
 }
 
 impl Drop for Entered {
@@ -205,6 +217,7 @@ impl Drop for Entered {
         let mine = CURRENT.with(|c| std::mem::replace(&mut *c.borrow_mut(), self.before.take()));
         if let Some(ctx) = mine {
             ctx.vm.words.phase.set(self.phase_before);
+            ctx.vm.words.table.set(self.table_before);
         }
     }
 }

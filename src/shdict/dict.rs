@@ -1,14 +1,15 @@
 //! The handle everybody uses: cheap to clone, the lock stays inside.
 //!
 //! ```text
-//!   Dict = Arc<Shared { name, Mutex<Table> }>      time: the cached clock of the calling thread
+//!   Dict = Arc<Shared { name, Lock<Table> }>      time: the cached clock of the calling thread
 //! ```
 //!
 //! The lock is held for the copy of a value at most, never over an await; one lock a dictionary, as
 //! in nginx, because eviction order is one order.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::lock::{Held, Lock};
 use super::table::{Incr, Outcome, Store, Table};
 use super::value::{Error, Item, OwnedValue, Side, Value};
 use crate::base::clock;
@@ -21,12 +22,12 @@ pub struct Dict(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) name: Box<[u8]>,
     pub(super) size_bytes: usize,
-    table: Mutex<Table>,
+    table: Lock<Table>,
 }
 
 impl Dict {
     pub fn new(name: &[u8], size_bytes: usize) -> Self {
-        let table = Mutex::new(Table::new(name, size_bytes));
+        let table = Lock::new(Table::new(name, size_bytes));
         Self(Arc::new(Shared { name: name.into(), size_bytes, table }))
     }
 
@@ -120,8 +121,8 @@ impl Dict {
     }
 
     /// A panic cannot leave a table half changed: its operations do not call out.
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> Held<'_, Table> {
+        self.0.table.lock()
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod dict;
 mod index;
+mod lock;
 mod slab;
 mod table;
 mod value;

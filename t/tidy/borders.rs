@@ -64,4 +64,5 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/net/fd.rs", "descriptors: passing, adopting, socket options"),
     ("src/net/lookup.rs", "getaddrinfo with AI_ADDRCONFIG"),
     ("src/process/sys.rs", "fork, signals, users, limits, process title"),
+    ("src/shdict/lock.rs", "the spin lock of a dictionary"),
 ];

@@ -1,4 +1,10 @@
 //! Escaping, arguments, base64 and digests.
+//!
+//! ```text
+//!   text in, text out ─▶ hot.rs, by FFI      the rest ─▶ natives here
+//! ```
+
+mod hot;
 
 use std::ffi::c_int;
 
@@ -7,7 +13,6 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD, PAD};
 use hmac::{Hmac, Mac};
-use md5::{Digest, Md5};
 use sha1::Sha1;
 
 use super::Topic;
@@ -15,38 +20,18 @@ use crate::base::escape::{self, Pair, Set};
 use crate::lua::phase::ANY;
 use crate::lua::raw::{Call, Kind, Op, Raise, View};
 
-pub const TOPIC: Topic = Topic::of(&[
-    Op { name: "encode.escape_uri", phases: ANY, run: escape_uri },
-    Op {
-        name: "encode.unescape_uri",
-        phases: ANY,
-        run: |c| c.ret(escape::lua_unescape(c.bytes(1)?)),
-    },
+pub const TOPIC: Topic = Topic { ops: OPS, ffi: hot::ROWS };
+
+const OPS: &[Op] = &[
     Op { name: "encode.encode_args", phases: ANY, run: encode_args },
     Op { name: "encode.decode_args", phases: ANY, run: decode_args },
-    Op { name: "encode.encode_base64", phases: ANY, run: encode_base64 },
     Op { name: "encode.decode_base64", phases: ANY, run: decode_base64 },
     Op { name: "encode.decode_base64mime", phases: ANY, run: decode_base64mime },
     Op { name: "encode.decode_base64url", phases: ANY, run: decode_base64url },
-    Op { name: "encode.md5", phases: ANY, run: |c| c.ret(hex(&Md5::digest(c.bytes(1)?))) },
-    Op { name: "encode.md5_bin", phases: ANY, run: |c| c.ret(Md5::digest(c.bytes(1)?).as_slice()) },
-    Op {
-        name: "encode.sha1_bin",
-        phases: ANY,
-        run: |c| c.ret(Sha1::digest(c.bytes(1)?).as_slice()),
-    },
     Op { name: "encode.crc32", phases: ANY, run: |c| c.ret(crc32fast::hash(c.bytes(1)?)) },
     Op { name: "encode.hmac_sha1", phases: ANY, run: hmac_sha1 },
     Op { name: "encode.quote_sql_str", phases: ANY, run: quote_sql_str },
-]);
-
-fn escape_uri(c: &Call<'_>) -> Result<c_int, Raise> {
-    let kind = c.opt_int(2)?.unwrap_or(ESCAPE_COMPONENT);
-    let Some(set) = Set::of_lua_type(kind) else {
-        return Err(Raise::text(format!("\"type\" {kind} out of range")));
-    };
-    c.ret(&*escape::uri(c.bytes(1)?, set))
-}
+];
 
 fn encode_args(c: &Call<'_>) -> Result<c_int, Raise> {
     if c.len() != 1 {
@@ -149,11 +134,6 @@ pub fn push_pairs(c: &View<'_>, pairs: &[Pair]) -> c_int {
     1
 }
 
-fn encode_base64(c: &Call<'_>) -> Result<c_int, Raise> {
-    let engine = if c.truthy(2) { &PLAIN } else { &PADDED };
-    c.ret(engine.encode(c.bytes(1)?))
-}
-
 /// nginx stops at the first padding character and does not ask for padding.
 fn decode_base64(c: &Call<'_>) -> Result<c_int, Raise> {
     let text = c.bytes(1)?;
@@ -201,10 +181,6 @@ fn quote_sql_str(c: &Call<'_>) -> Result<c_int, Raise> {
         return Err(Raise::text("expecting one argument"));
     }
     c.ret(escape::quote_sql(c.bytes(1)?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// `ngx.escape_uri(s)` without a type.

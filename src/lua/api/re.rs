@@ -107,12 +107,10 @@ extern "C" fn exec(
     let body = AssertUnwindSafe(|| {
         REGEXES.with_borrow(|all| {
             let Some(regex) = all.get(Id::from_bits(id as u64)) else { return INTERNAL_ERROR };
-            SPANS.with_borrow_mut(|spans| {
-                let answer = regex.exec(text.slice(len), from, Limits::Lua, spans);
+            regex.exec_with(text.slice(len), from, Limits::Lua, |offsets| {
                 // An offset past 2^31 cannot come from a Lua string.
                 let room = out.slice(room.max(0) as usize);
-                room.iter_mut().zip(&*spans).for_each(|(o, s)| *o = *s as i32);
-                answer
+                room.iter_mut().zip(offsets).for_each(|(o, s)| *o = *s as i32);
             })
         })
     });
@@ -128,7 +126,6 @@ extern "C" fn free(id: f64) {
 
 thread_local! {
     static REGEXES: RefCell<Slots<Regex>> = const { RefCell::new(Slots::new()) };
-    static SPANS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 /// PCRE2_ERROR_INTERNAL.

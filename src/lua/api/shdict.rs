@@ -1,4 +1,10 @@
 //! `ngx.shared.DICT`.
+//!
+//! ```text
+//!   get, set and its kin, incr ─▶ hot.rs, by FFI      the rest ─▶ natives here
+//! ```
+
+mod hot;
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -9,20 +15,16 @@ use crate::http::HttpConf;
 use crate::lua::phase::ANY;
 use crate::lua::raw::{Call, Kind, Light, Op, Raise};
 use crate::lua::vm::Worker;
-use crate::shdict::{Dict, Error, Incr, OwnedValue, Side, Store, Value, zones};
+use crate::shdict::{Dict, Error, OwnedValue, Side, Value, zones};
 
-pub const TOPIC: Topic = Topic::of(&[
+pub const TOPIC: Topic = Topic { ops: OPS, ffi: hot::ROWS };
+
+const OPS: &[Op] = &[
     Op { name: "shdict.find", phases: ANY, run: find },
     Op { name: "shdict.names", phases: ANY, run: names },
-    Op { name: "shdict.get", phases: ANY, run: get },
+    // For a table that has nothing but the handle.
+    Op { name: "shdict.number", phases: ANY, run: |c| c.ret(c.to_light(1) as usize as f64) },
     Op { name: "shdict.get_stale", phases: ANY, run: get_stale },
-    Op { name: "shdict.set", phases: ANY, run: |c| store(c, Store::Set) },
-    Op { name: "shdict.safe_set", phases: ANY, run: |c| store(c, Store::SafeSet) },
-    Op { name: "shdict.add", phases: ANY, run: |c| store(c, Store::Add) },
-    Op { name: "shdict.safe_add", phases: ANY, run: |c| store(c, Store::SafeAdd) },
-    Op { name: "shdict.replace", phases: ANY, run: |c| store(c, Store::Replace) },
-    Op { name: "shdict.delete", phases: ANY, run: delete },
-    Op { name: "shdict.incr", phases: ANY, run: incr },
     Op { name: "shdict.lpush", phases: ANY, run: |c| push(c, Side::Left) },
     Op { name: "shdict.rpush", phases: ANY, run: |c| push(c, Side::Right) },
     Op { name: "shdict.lpop", phases: ANY, run: |c| pop(c, Side::Left) },
@@ -39,7 +41,7 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "shdict.get_keys", phases: ANY, run: keys },
     Op { name: "shdict.capacity", phases: ANY, run: |c| c.ret(dict(c)?.capacity()) },
     Op { name: "shdict.free_space", phases: ANY, run: |c| c.ret(dict(c)?.free_space()) },
-]);
+];
 
 /// The dictionaries of a configuration.
 #[derive(Default)]
@@ -77,7 +79,9 @@ pub fn declare(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 /// Makes the dictionaries of a configuration known to the VMs of a worker.
 pub fn open(worker: &Worker, http: &HttpConf) {
     let declared = &http.scope.part::<Declared>().0;
-    *worker.part::<Open>().0.borrow_mut() = declared.iter().map(|(.., d)| d.clone()).collect();
+    let dicts: Vec<Dict> = declared.iter().map(|(.., d)| d.clone()).collect();
+    hot::open(&dicts);
+    *worker.part::<Open>().0.borrow_mut() = dicts;
 }
 
 fn dict(c: &Call<'_>) -> Result<Dict, Raise> {
@@ -138,17 +142,6 @@ fn error(c: &Call<'_>, e: Error) -> Result<c_int, Raise> {
     c.fail(e.to_string())
 }
 
-fn get(c: &Call<'_>) -> Result<c_int, Raise> {
-    dict(c)?.with(key(c)?, |found| match found {
-        Ok(Some(item)) => {
-            push_value(c, item.value);
-            Ok(if item.flags > 0 { 1 + c.push(item.flags) } else { 1 })
-        }
-        Ok(None) => c.ret(()),
-        Err(e) => error(c, e),
-    })
-}
-
 fn get_stale(c: &Call<'_>) -> Result<c_int, Raise> {
     dict(c)?.with_stale(key(c)?, |found| match found {
         Ok(Some((item, is_stale))) => {
@@ -159,35 +152,6 @@ fn get_stale(c: &Call<'_>) -> Result<c_int, Raise> {
         Ok(None) => c.ret(()),
         Err(e) => error(c, e),
     })
-}
-
-/// `(zone, key, value or nil, ttl in ms, flags)`: ok, error or nil, forcible.
-fn store(c: &Call<'_>, how: Store) -> Result<c_int, Raise> {
-    let (dict, key) = (dict(c)?, key(c)?);
-    let (ttl_ms, flags) = (c.opt_int(4)?.unwrap_or(0), c.opt_int(5)?.unwrap_or(0) as u32);
-    let value = if c.kind(3) == Kind::Nil { None } else { Some(value(c, 3)?) };
-    let done = dict.store(how, key, value, ttl_ms, flags);
-    match done.result {
-        Ok(()) => c.ret((true, (), done.forcible)),
-        Err(e) => c.ret((false, e.to_string(), done.forcible)),
-    }
-}
-
-fn delete(c: &Call<'_>) -> Result<c_int, Raise> {
-    dict(c)?.delete(key(c)?);
-    c.ret(true)
-}
-
-/// `(zone, key, by, init or nil, ttl of the init value in ms)`: number, error, forcible.
-fn incr(c: &Call<'_>) -> Result<c_int, Raise> {
-    let init = c.opt_num(4)?.map(|init| (init, c.opt_int(5).ok().flatten().unwrap_or(0)));
-    let done = dict(c)?.incr(key(c)?, Incr { by: c.num(3)?, init });
-    match done.result {
-        Ok(number) if init.is_some() => c.ret((number, (), done.forcible)),
-        Ok(number) => c.ret(number),
-        Err(e) if init.is_some() => c.ret(((), e.to_string(), done.forcible)),
-        Err(e) => error(c, e),
-    }
 }
 
 fn push(c: &Call<'_>, side: Side) -> Result<c_int, Raise> {

@@ -1,6 +1,8 @@
 //! `ngx.var`, `ndk.set_var`, and the values behind `ngx.status` and its kin.
 
+use std::cell::RefCell;
 use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -8,13 +10,28 @@ use bytes::Bytes;
 use super::Topic;
 use crate::base::log::Level;
 use crate::http::vars::VarWriteError;
+use crate::lua::ctx::{self, Ctx};
 use crate::lua::handshake::Keepsake;
 use crate::lua::phase::{REQUEST, WITH_CTX};
+<<<<<<< HEAD
 use crate::lua::raw::{Call, Kind, Op, Raise};
 use crate::lua::request::LuaRequest;
 use crate::net::http1::HTTP_09;
+=======
+use crate::lua::raw::ffi::{Ffi, FfiAddr, In, Out};
+use crate::lua::raw::{Call, Func, Kind, Op, Raise};
+>>>>>>> 3ec3da9 (Hot calls by FFI, the distribution's Lua packages as tests, a bench of the API)
 
-pub const TOPIC: Topic = Topic::of(&[
+pub const TOPIC: Topic = Topic {
+    ops: OPS,
+    ffi: &[Ffi {
+        name: "var_get",
+        ctype: "int (*)(const char *, size_t, const char **)",
+        addr: FfiAddr(get_fast as *const ()),
+    }],
+};
+
+const OPS: &[Op] = &[
     Op { name: "var.get", phases: REQUEST, run: get },
     Op { name: "var.set", phases: REQUEST, run: set },
     Op { name: "var.ctx", phases: WITH_CTX, run: context },
@@ -24,7 +41,30 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "var.set_status", phases: REQUEST, run: set_status },
     Op { name: "var.headers_sent", phases: REQUEST, run: headers_sent },
     Op { name: "var.is_subrequest", phases: REQUEST, run: |c| c.ret(c.request()?.is_subrequest()) },
-]);
+];
+
+thread_local! {
+    /// The value that was read last; its bytes stay until the next one of this thread.
+    static LAST: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
+}
+
+/// The length of a value, -1 for nil, -2 for what `get` answers or refuses. No variable runs Lua.
+extern "C" fn get_fast(name: In<u8>, len: usize, out: Out<*const u8>) -> c_int {
+    let body = AssertUnwindSafe(|| {
+        let name = name.slice(len);
+        let Some(ctx) = ctx::current() else { return -2 };
+        let Some(r) = &ctx.request else { return -2 };
+        if ctx.phase.bit() & REQUEST == 0 || name.first().is_none_or(u8::is_ascii_digit) {
+            return -2;
+        }
+        let Some(value) = r.var_by_name(name) else { return -1 };
+        let length = c_int::try_from(value.len()).unwrap_or(-2);
+        out.set(value.as_ptr());
+        LAST.replace(value);
+        length
+    });
+    catch_unwind(body).unwrap_or(-2)
+}
 
 fn get(c: &Call<'_>) -> Result<c_int, Raise> {
     let r = c.request()?;
@@ -73,13 +113,20 @@ fn set(c: &Call<'_>) -> Result<c_int, Raise> {
 /// The table of `ngx.ctx`; nothing when it has not been made yet.
 fn context(c: &Call<'_>) -> Result<c_int, Raise> {
     let ctx = c.ctx()?;
-    let table = match &ctx.request {
-        Some(r) => r.ext::<LuaRequest>().table.borrow().clone(),
-        None => ctx.table.get_or_init(Rc::default).borrow().clone(),
-    };
-    match table {
-        Some(table) => Ok(c.push_kept(&table)),
+    match with_table(ctx, |table| table.clone()) {
+        Some(table) => {
+            ctx.show_table(table.slot());
+            Ok(c.push_kept(&table))
+        }
         None => c.ret(()),
+    }
+}
+
+/// Where the table of `ngx.ctx` is kept: with the request, or with the context without one.
+fn with_table<R>(ctx: &Ctx, f: impl FnOnce(&mut Option<Rc<Func>>) -> R) -> R {
+    match &ctx.request {
+        Some(r) => f(&mut ctx.kept(r).table.borrow_mut()),
+        None => f(&mut ctx.table.get_or_init(Rc::default).borrow_mut()),
     }
 }
 
@@ -96,11 +143,13 @@ fn handshake_context(c: &Call<'_>) -> Result<c_int, Raise> {
 
 fn set_context(c: &Call<'_>) -> Result<c_int, Raise> {
     let ctx = c.ctx()?;
-    let table = Some(std::rc::Rc::new(c.keep(&ctx.vm.host, 1)));
-    match &ctx.request {
-        Some(r) => *r.ext::<LuaRequest>().table.borrow_mut() = table,
-        None => *ctx.table.get_or_init(Rc::default).borrow_mut() = table,
-    }
+    with_table(ctx, |table| match table {
+        // Other entries of this request know the place already.
+        Some(kept) if Rc::strong_count(kept) == 1 => kept.replace(c, 1),
+        _ => *table = Some(Rc::new(c.keep(&ctx.vm.host, 1))),
+    });
+    let slot = with_table(ctx, |table| table.as_ref().map_or(0, |kept| kept.slot()));
+    ctx.show_table(slot);
     Ok(0)
 }
 

@@ -74,6 +74,8 @@ pub struct Words {
     pub phase: Cell<i32>,
     /// The worker is shutting down.
     pub exiting: Cell<i32>,
+    /// The slot of `ngx.ctx` in Lua's registry, 0 when it is not known.
+    pub table: Cell<i32>,
 }
 
 /// Runs the body of an FFI function; a panic must not unwind into compiled Lua code.

@@ -252,6 +252,20 @@ impl Func {
         Self { host: Rc::clone(host), slot }
     }
 
+    /// Keeps another value in the same place.
+    pub fn replace(&self, view: &View<'_>, index: c_int) {
+        // SAFETY: as in keep; the slot is ours until drop.
+        unsafe {
+            c::lua_pushvalue(view.state(), view.at(index));
+            c::lua_rawseti_(view.state(), c::LUA_REGISTRYINDEX, self.slot);
+        }
+    }
+
+    /// The place in Lua's registry.
+    pub fn slot(&self) -> c_int {
+        self.slot
+    }
+
     pub(crate) fn push(&self, l: *mut lua_State) {
         // SAFETY: the slot is ours until drop.
         unsafe { c::lua_rawgeti_(l, c::LUA_REGISTRYINDEX, self.slot) };

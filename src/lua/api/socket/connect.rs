@@ -59,6 +59,11 @@ pub fn connect(c: &Call<'_>) -> Result<c_int, Raise> {
         default_size: socket.settings.pool_size,
     };
     socket.abandon();
+    if let Some((idle, seat)) = pool::take_idle(&wish.name) {
+        *socket.pool_key.borrow_mut() = wish.name;
+        socket.reuse(idle, seat);
+        return c.ret(1.0);
+    }
     let target = Target { host, port: port.unwrap_or_default() as u16, pool: wish };
     let ctx = Rc::clone(c.ctx()?);
     c.ask(establish(ctx, socket, target))
@@ -87,10 +92,7 @@ async fn establish(ctx: Rc<Ctx>, socket: Rc<Tcp>, target: Target) -> Reply {
     socket.pool_key.borrow_mut().clone_from(&target.pool.name);
     let seat = match pool::seat(&target.pool, socket.connect_timeout_ms.get()).await {
         Seating::Idle(idle, seat) => {
-            socket.attach(Link::Own(idle.stream.into()));
-            socket.reused_times.set(idle.reused_times + 1);
-            socket.secured.set(idle.secured);
-            *socket.seat.borrow_mut() = seat;
+            socket.reuse(idle, seat);
             return Reply::one(1.0);
         }
         Seating::Refused(reason) => {

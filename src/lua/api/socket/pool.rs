@@ -77,7 +77,15 @@ thread_local! {
     static POOLS: RefCell<HashMap<Vec<u8>, Rc<Pool>>> = RefCell::default();
 }
 
-/// Finds a connection or a right to make one.
+/// An idle connection of a pool, when there is one.
+pub fn take_idle(name: &[u8]) -> Option<(Idle, Option<Seat>)> {
+    let pool = POOLS.with_borrow(|pools| pools.get(name).cloned())?;
+    let entry = pool.state.borrow_mut().idle.pop_back()?;
+    entry.taken.notify_one();
+    Some((entry.idle, entry.seat))
+}
+
+/// Finds a right to make a connection, or waits for one; there is no idle one.
 pub async fn seat(wish: &Wish, timeout_ms: u64) -> Seating {
     let counted = wish.backlog.is_some() || wish.size.is_some();
     let known = POOLS.with_borrow(|pools| pools.get(&wish.name).cloned());
@@ -88,10 +96,6 @@ pub async fn seat(wish: &Wish, timeout_ms: u64) -> Seating {
         }
         (None, false) => return Seating::Fresh(None),
     };
-    if let Some(entry) = pool.state.borrow_mut().idle.pop_back() {
-        entry.taken.notify_one();
-        return Seating::Idle(entry.idle, entry.seat);
-    }
     let Some(backlog) = pool.backlog else { return Seating::Fresh(None) };
     if pool.state.borrow().connections < pool.size {
         return Seating::Fresh(Some(Seat::take(&pool)));

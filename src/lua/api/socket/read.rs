@@ -73,8 +73,37 @@ fn start(c: &Call<'_>, socket: Rc<Tcp>, pattern: Pattern) -> Result<c_int, Raise
     if pattern == Pattern::Exactly(0) {
         return c.ret("");
     }
+    if let Some(count) = at_once(c, &socket, pattern) {
+        return Ok(count);
+    }
     let ctx = Rc::clone(c.ctx()?);
     c.ask(run(ctx, socket, pattern))
+}
+
+/// Hands over what has come already: nothing is made to wait for it.
+fn at_once(c: &Call<'_>, socket: &Tcp, pattern: Pattern) -> Option<c_int> {
+    let mut input = socket.input.take();
+    let size = match pattern {
+        Pattern::Line => memchr::memchr(b'\n', &input),
+        Pattern::Exactly(size) => (input.len() >= size).then_some(size),
+        Pattern::Any(most) => (!input.is_empty()).then(|| most.min(input.len())),
+        Pattern::All => None,
+    };
+    let count = size.map(|size| {
+        let (data, end) = (&input[..size], usize::from(pattern == Pattern::Line));
+        let count = match data {
+            // A line with one CR at its end, as nearly all of them have it.
+            [line @ .., b'\r'] if end == 1 && memchr::memchr(b'\r', line).is_none() => c.push(line),
+            line if end == 1 && memchr::memchr(b'\r', line).is_some() => {
+                c.push(without_cr(&Bytes::copy_from_slice(line)).as_ref())
+            }
+            data => c.push(data),
+        };
+        input.advance(size + end);
+        count
+    });
+    *socket.input.borrow_mut() = input;
+    count
 }
 
 /// Answers at once for a socket that cannot be read.

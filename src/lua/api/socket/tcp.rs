@@ -14,7 +14,7 @@ use super::conf::Settings;
 use super::failure::Failure;
 use super::link::Link;
 use super::own_socket;
-use super::pool::Seat;
+use super::pool::{Idle, Seat};
 use crate::base::log::Level;
 use crate::lua::raw::{Call, Kind, Raise};
 use crate::net::addr::Addr;
@@ -118,6 +118,14 @@ impl Tcp {
         self.read_closed.set(false);
         self.write_closed.set(false);
         self.secured.set(false);
+    }
+
+    /// Takes a connection out of a pool.
+    pub fn reuse(&self, idle: Idle, seat: Option<Seat>) {
+        self.attach(Link::Own(idle.stream.into()));
+        self.reused_times.set(idle.reused_times + 1);
+        self.secured.set(idle.secured);
+        *self.seat.borrow_mut() = seat;
     }
 
     /// Lets go of the connection, whatever state it is in.
