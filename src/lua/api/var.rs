@@ -13,14 +13,9 @@ use crate::http::vars::VarWriteError;
 use crate::lua::ctx::{self, Ctx};
 use crate::lua::handshake::Keepsake;
 use crate::lua::phase::{REQUEST, WITH_CTX};
-<<<<<<< HEAD
-use crate::lua::raw::{Call, Kind, Op, Raise};
-use crate::lua::request::LuaRequest;
-use crate::net::http1::HTTP_09;
-=======
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, Out};
 use crate::lua::raw::{Call, Func, Kind, Op, Raise};
->>>>>>> 3ec3da9 (Hot calls by FFI, the distribution's Lua packages as tests, a bench of the API)
+use crate::net::http1::HTTP_09;
 
 pub const TOPIC: Topic = Topic {
     ops: OPS,
