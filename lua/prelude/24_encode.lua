@@ -116,6 +116,8 @@ local set_var = {
   set_sha1 = function(s) return hex(ngx.sha1_bin(s)) end,
   set_encode_base64 = ngx.encode_base64,
   set_decode_base64 = function(s) return N["encode.decode_base64"](text(s)) or "" end,
+  set_encode_base32 = function(s) return N["encode.base32"](text(s)) end,
+  set_decode_base32 = function(s) return N["encode.decode_base32"](text(s)) or "" end,
   set_encode_hex = function(s) return hex(text(s)) end,
   set_decode_hex = function(s)
     return (text(s):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end))

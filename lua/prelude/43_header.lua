@@ -21,7 +21,7 @@ ngx.header = setmetatable({}, {
 -- Header tables are asked in any letter case, with underscores for dashes.
 local any_case = {
   __index = function(headers, name)
-    if type(name) ~= "string" then
+    if type(name) ~= "string" and type(name) ~= "number" then
       return nil
     end
     name = lower(name)

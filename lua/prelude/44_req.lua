@@ -10,6 +10,19 @@ for _, name in ipairs(plain) do
   req[name] = N["req." .. name]
 end
 
+-- Whether there is a request: what resty.core asks of C says "the current context" when there is none.
+local in_request = N["req.is_here"]
+B.in_request = in_request
+
+local is_internal = req.is_internal
+
+function req.is_internal()
+  if not in_request() then
+    error("API disabled in the current context", 2)
+  end
+  return is_internal()
+end
+
 function req.get_headers(max, raw)
   return B.headers(raw, N["req.headers"](max, raw))
 end
@@ -64,6 +77,17 @@ req.append_body = N["req_body.append"]
 req.finish_body = N["req_body.finish"]
 
 local module = { add_header = function(name, value)
+  if B.S.phase == 0 or not B.in_request() then
+    error("API disabled in the current context", 2)
+  end
+  if type(name) ~= "string" then
+    name = tostring(name)
+  end
+  if value == nil then
+    error("bad 'value' argument: string or table expected, got nil", 2)
+  elseif type(value) == "table" and #value == 0 then
+    error("bad 'value' argument: non-empty table expected", 2)
+  end
   local old = req.get_headers(0, false)[name]
   local all = type(old) == "table" and old or { old }
   for _, more in ipairs(type(value) == "table" and value or { value }) do

@@ -52,12 +52,15 @@ function base.get_errmsg_ptr()
   return err_ptr
 end
 
--- What C functions take for the running request; nothing is behind it.
-local request = ffi.cast("ngx_http_request_t *", 1)
+-- What C functions take for the running request: its address, behind which nothing of nginx is.
+local request_type = ffi.typeof "ngx_http_request_t *"
 
-function base.get_request()
-  return B.S.phase ~= 0 and request or nil
+local function request_of()
+  local address = B.F.request_address()
+  return address ~= 0 and ffi.cast(request_type, address) or nil
 end
+
+base.get_request = request_of
 
 function base.set_request_getter() end
 
@@ -96,6 +99,42 @@ local parts = {
 for _, part in ipairs(parts) do
   B.module("resty.core." .. part, { version = VERSION })
 end
+
+local function literal(s)
+  return (s:gsub("%W", "%%%0"))
+end
+
+B.module("resty.core.utils", {
+  version = VERSION,
+  str_replace_char = function(s, find, replace)
+    if not s:find(find, 1, true) then
+      return s
+    end
+    return (s:gsub(literal(find), (replace:gsub("%%", "%%%%"))))
+  end,
+})
+
+B.module("resty.core.time", {
+  version = VERSION,
+  monotonic_msec = function() return B.F.monotonic_ms() end,
+  monotonic_time = function() return B.F.monotonic_ms() / 1000 end,
+})
+
+B.module("resty.core.ctx", {
+  version = VERSION,
+  -- The table of ngx.ctx: the given one, if none was made yet.
+  get_ctx_table = function(fresh)
+    if fresh and not B.N["var.ctx"]() then
+      B.ngx.ctx = fresh
+    end
+    return B.ngx.ctx
+  end,
+})
+
+-- The running request, as code asks for it that is linked with OpenResty's LuaJIT.
+B.module("thread.exdata", function()
+  return request_of()
+end)
 
 package.loaded["resty.core"] = { version = VERSION }
 package.loaded["resty.core.base"] = base

@@ -74,6 +74,16 @@ pub fn mono_ms() -> u64 {
     CACHE.get().map_or_else(fresh_mono_ms, |(_, mono)| mono)
 }
 
+/// Milliseconds since the machine came up, at this loop turn.
+pub fn machine_ms() -> f64 {
+    let ahead_ms = *MACHINE_AHEAD_MS.get_or_init(|| {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let up_s = uptime.split(' ').next().and_then(|text| text.parse::<f64>().ok());
+        up_s.unwrap_or_default() * 1000.0 + UPTIME_STEP_MS - fresh_mono_ms() as f64
+    });
+    (mono_ms() as f64 + ahead_ms).floor()
+}
+
 /// The wall time now, past any cache.
 #[allow(clippy::disallowed_methods)]
 pub fn fresh_wall() -> Wall {
@@ -105,6 +115,10 @@ fn origin() -> Instant {
 }
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
+/// How far the machine's uptime is ahead of ours.
+static MACHINE_AHEAD_MS: OnceLock<f64> = OnceLock::new();
+/// `/proc/uptime` leaves off what is less.
+const UPTIME_STEP_MS: f64 = 9.0;
 
 /// How long the wall time is derived before the system is asked again.
 const WALL_TRUST_MS: u64 = 50;

@@ -44,6 +44,7 @@ pub struct LuaMain {
     pub rewrite_no_postpone: Option<bool>,
     pub access_no_postpone: Option<bool>,
     pub precontent_no_postpone: Option<bool>,
+    pub sa_restart: Option<bool>,
     pub capture_error_log: Option<usize>,
     pub max_cpu_ms: Option<u64>,
     pub max_memory_bytes: Option<usize>,
@@ -293,7 +294,7 @@ const OTHERS: &[Row] = &[
     }),
     // Checked and without a meaning here: coroutines are always reused, resty.core is built in.
     flag("lua_load_resty_core", HTTP, ignore_flag),
-    flag("lua_sa_restart", HTTP, ignore_flag),
+    flag("lua_sa_restart", HTTP, |b, d| d.flag_slot(&mut b.part::<LuaMain>().sa_restart)),
     row("lua_thread_cache_max_entries", HTTP, take(1), ignore_number),
     row("lua_worker_thread_vm_pool_size", HTTP, take(1), |b, d| {
         d.number_slot(&mut b.part::<LuaMain>().worker_thread_vms)

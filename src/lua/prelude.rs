@@ -105,6 +105,7 @@ macro_rules! library {
 
 /// Names and texts of modules that users may have a copy of their own of.
 const LIBRARY: &[(&str, &str)] = library!(
+    "jit.bcsave" = "jit/bcsave"
     "jit.v" = "jit/v"
     "resty.aes" = "resty/aes"
     "resty.digest" = "resty/digest"

@@ -22,6 +22,7 @@ use crate::base::log::{Level, emit};
 use crate::base::regex::set_lua_match_limit;
 use crate::http::{HttpConf, Request};
 use crate::process::conf::ThreadPool;
+use crate::process::sys;
 
 /// What a worker thread keeps.
 #[derive(Clone)]
@@ -72,6 +73,7 @@ impl LuaWorker {
     pub fn start(&self) {
         WORKER.with_borrow_mut(|w| *w = Some(self.clone()));
         let main = self.http.scope.part::<LuaMain>();
+        sys::pass_over_signals(main.sa_restart.unwrap_or(true));
         if let Some(script) = &main.init_worker {
             self.run(script, Phase::InitWorker, "init_worker_by_lua");
         }

@@ -27,7 +27,7 @@ pub struct Dial {
 pub enum DialError {
     #[error("socket() failed {}", Errno(.0))]
     Socket(io::Error),
-    #[error("bind({addr}) failed {}", Errno(.error))]
+    #[error("bind({}) failed {}", local_text(.addr), Errno(.error))]
     Bind { addr: Addr, error: io::Error },
     /// `connect()` itself said no: unix sockets, unreachable networks.
     #[error("connect() to {addr} failed {}", Errno(.error))]
@@ -37,6 +37,11 @@ pub enum DialError {
     Connect(io::Error),
     #[error("timed out (110: Connection timed out)")]
     Timeout,
+}
+
+/// A local address as the configuration had it: mostly without a port.
+fn local_text(addr: &Addr) -> String {
+    if addr.port() == 0 && !addr.is_unix() { addr.ip_text() } else { addr.to_string() }
 }
 
 impl DialError {

@@ -108,6 +108,21 @@ impl AsRawFd for Signals {
     }
 }
 
+/// Lets the process live on when it gets signals it has no use for, as nginx does. With `restart`
+/// system calls that wait go on after one, else they end with EINTR.
+pub fn pass_over_signals(restart: bool) {
+    extern "C" fn nothing(_number: libc::c_int) {}
+    // SAFETY: sigaction is plain data; the handler does nothing, so it may run at any time.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
+        for number in [libc::SIGALRM, libc::SIGIO] {
+            libc::sigaction(number, &action, ptr::null_mut());
+        }
+    }
+}
+
 /// Lets every signal through. The mask of a master is inherited over exec: a worker calls this
 /// when it has handlers, so that none of its master's signals is lost or kills it.
 pub fn unblock_signals() {

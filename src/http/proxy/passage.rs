@@ -18,7 +18,7 @@ use crate::{
     },
     net::{
         addr::Addr,
-        dial::{self, Dial},
+        dial::{self, Dial, DialError},
         http1::{ResponseHead, UpstreamError},
     },
     upstream::{Current, Picked, Report, ReportKind, Step, Tries},
@@ -424,7 +424,14 @@ impl<'a> Passage<'a> {
         };
         let dialed = self.guard(dial::connect(addr, &how)).await?;
         clock::update();
-        let stream = dialed.map_err(|error| End::Try(Fault::Connect(error)))?;
+        let stream = match dialed {
+            // A local address that cannot be had is no fault of the peer.
+            Err(error @ DialError::Bind { .. }) => {
+                self.r.log(Level::Crit, format_args!("{error}"));
+                return Err(End::Status(500));
+            }
+            dialed => dialed.map_err(|error| End::Try(Fault::Connect(error)))?,
+        };
         // A socket that refuses the option works all the same.
         let _ = stream.socket().set_nodelay(true);
         if !tls {

@@ -6,7 +6,7 @@
 //! ```
 
 mod choose;
-mod encode;
+pub mod encode;
 mod quote;
 mod time;
 

@@ -17,6 +17,7 @@ use sha1::Sha1;
 
 use super::Topic;
 use crate::base::escape::{self, Pair, Set};
+use crate::http::set_misc;
 use crate::lua::phase::ANY;
 use crate::lua::raw::{Call, Kind, Op, Raise, View};
 
@@ -30,6 +31,16 @@ const OPS: &[Op] = &[
     Op { name: "encode.decode_base64url", phases: ANY, run: decode_base64url },
     Op { name: "encode.crc32", phases: ANY, run: |c| c.ret(crc32fast::hash(c.bytes(1)?)) },
     Op { name: "encode.hmac_sha1", phases: ANY, run: hmac_sha1 },
+    Op {
+        name: "encode.base32",
+        phases: ANY,
+        run: |c| c.ret(set_misc::encode::base32(c.bytes(1)?, BASE32, true)),
+    },
+    Op {
+        name: "encode.decode_base32",
+        phases: ANY,
+        run: |c| c.ret(set_misc::encode::decode_base32(c.bytes(1)?, BASE32, true)),
+    },
     Op { name: "encode.quote_sql_str", phases: ANY, run: quote_sql_str },
 ];
 
@@ -185,6 +196,9 @@ fn quote_sql_str(c: &Call<'_>) -> Result<c_int, Raise> {
 
 /// `ngx.escape_uri(s)` without a type.
 const ESCAPE_COMPONENT: i64 = 2;
+
+/// The digits of set-misc, where a configuration names no others.
+const BASE32: &[u8] = b"0123456789abcdefghijklmnopqrstuv";
 
 const PADDED: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD);
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD);

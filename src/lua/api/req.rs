@@ -14,7 +14,7 @@ use crate::http::Request;
 use crate::http::body::Expected;
 use crate::http::method::Method;
 use crate::lua::ask::{Ask, Leave};
-use crate::lua::phase::{Phase, REQUEST};
+use crate::lua::phase::{ANY, Phase, REQUEST};
 use crate::lua::raw::{Call, Kind, Op, Raise};
 
 pub const TOPIC: Topic = Topic::of(&[
@@ -29,6 +29,11 @@ pub const TOPIC: Topic = Topic::of(&[
         name: "req.start_time",
         phases: REQUEST,
         run: |c| c.ret(c.request()?.started.as_secs_f64()),
+    },
+    Op {
+        name: "req.is_here",
+        phases: ANY,
+        run: |c| c.ret(c.try_ctx().is_some_and(|ctx| ctx.request.is_some())),
     },
     Op { name: "req.is_internal", phases: REQUEST, run: |c| c.ret(c.request()?.internal.get()) },
     Op { name: "req.get_uri_args", phases: REQUEST, run: get_uri_args },

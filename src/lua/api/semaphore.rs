@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Topic;
+use crate::base::log::{Level, emit};
 use crate::base::slot::{Id, Slots};
 use crate::lua::phase::{ANY, Phase, YIELDABLE};
 use crate::lua::raw::{Call, Op, Raise, Reply};
@@ -69,6 +70,7 @@ impl Drop for Place {
         if self.is_over {
             return;
         }
+        emit(Level::Debug, format_args!("http lua semaphore cleanup"));
         if self.waiter.granted.get() {
             self.semaphore.post(1);
         } else {
@@ -80,6 +82,7 @@ impl Drop for Place {
 fn new(c: &Call<'_>) -> Result<c_int, Raise> {
     let semaphore = Rc::<Semaphore>::default();
     semaphore.count.set(c.int(1)?);
+    trace(&semaphore, format_args!("new"));
     c.ret(SEMAPHORES.with_borrow_mut(|all| all.insert(semaphore)).to_bits())
 }
 
@@ -97,7 +100,9 @@ fn find(c: &Call<'_>) -> Result<Rc<Semaphore>, Raise> {
 }
 
 fn post(c: &Call<'_>) -> Result<c_int, Raise> {
-    find(c)?.post(c.int(2)?);
+    let semaphore = find(c)?;
+    trace(&semaphore, format_args!("post"));
+    semaphore.post(c.int(2)?);
     c.ret(true)
 }
 
@@ -117,6 +122,7 @@ fn wait(c: &Call<'_>) -> Result<c_int, Raise> {
         // Not raised, by this API.
         return c.fail(format!("API disabled in the context of {}", phase.context_name()));
     }
+    trace(&semaphore, format_args!("wait"));
     if semaphore.count.get() > 0 {
         semaphore.count.set(semaphore.count.get() - 1);
         return c.ret(true);
@@ -125,10 +131,17 @@ fn wait(c: &Call<'_>) -> Result<c_int, Raise> {
     if timeout_ms == 0 {
         return c.fail("timeout");
     }
+    emit(Level::Debug, format_args!("http lua semaphore wait yielding"));
     let waiter = Rc::<Waiter>::default();
     semaphore.waiters.borrow_mut().push_back(Rc::clone(&waiter));
     let place = Place { semaphore, waiter, is_over: false };
     c.wait(place.wait(Duration::from_millis(timeout_ms as u64)))
+}
+
+/// The debug lines of lua-nginx-module, for those who look for a thread that never goes on.
+fn trace(semaphore: &Rc<Semaphore>, doing: std::fmt::Arguments<'_>) {
+    let (at, count) = (Rc::as_ptr(semaphore).addr(), semaphore.count.get());
+    emit(Level::Debug, format_args!("http lua semaphore {doing}: {at:X}, resources: {count}"));
 }
 
 thread_local! {

@@ -27,6 +27,11 @@ pub const TOPIC: Topic = Topic {
     ],
     ffi: &[
         Ffi { name: "now", ctype: "double (*)(void)", addr: FfiAddr(now as *const ()) },
+        Ffi {
+            name: "monotonic_ms",
+            ctype: "double (*)(void)",
+            addr: FfiAddr(monotonic_ms as *const ()),
+        },
         Ffi { name: "time", ctype: "double (*)(void)", addr: FfiAddr(time as *const ()) },
         Ffi { name: "update_time", ctype: "void (*)(void)", addr: FfiAddr(update as *const ()) },
     ],
@@ -38,6 +43,11 @@ extern "C" fn now() -> f64 {
 
 extern "C" fn time() -> f64 {
     guard(0.0, || clock::wall().secs as f64)
+}
+
+/// Since the machine came up, as nginx counts.
+extern "C" fn monotonic_ms() -> f64 {
+    guard(0.0, clock::machine_ms)
 }
 
 extern "C" fn update() {

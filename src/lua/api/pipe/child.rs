@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::stream::{Input, Output};
 use crate::base::errno::{self, Errno};
-use crate::base::log::Level;
+use crate::base::log::{Level, emit};
 use crate::lua::ctx;
 use crate::process::sys;
 
@@ -156,9 +156,19 @@ impl Child {
         })
     }
 
+    /// A debug line of lua-nginx-module about this process.
+    pub fn trace(&self, doing: &str, more: std::fmt::Arguments<'_>) {
+        let (at, pid) = (std::ptr::from_ref(self).addr(), self.pid);
+        emit(Level::Debug, format_args!("lua pipe {doing} process:{at:016X} pid:{pid}{more}"));
+    }
+
     /// The handle is gone: nobody can wait for the process any more.
     pub fn abandon(&self) {
         if !self.closed.get() {
+            self.trace("destroy", format_args!(""));
+            if self.exit.get().is_none() {
+                self.trace("kill", format_args!(""));
+            }
             // An error means that it has ended by itself.
             _ = self.kill(SIGKILL);
             self.close();

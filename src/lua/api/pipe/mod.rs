@@ -15,12 +15,16 @@ mod stream;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use self::child::{Child, Exit, Order};
 use self::stream::{Output, Want};
 use super::Topic;
+use crate::base::log::{Level, emit};
 use crate::base::slot::{Id, Slots};
 use crate::lua::phase::{ANY, WITH_CTX, YIELDABLE};
 use crate::lua::raw::{Call, Kind, Op, Raise, Reply};
@@ -76,6 +80,8 @@ fn spawn(c: &Call<'_>) -> Result<c_int, Raise> {
     match Child::spawn(&order) {
         Ok(child) => {
             let pid = child.pid;
+            let (merged, size) = (u8::from(order.merge_stderr), order.buffer_size);
+            child.trace("spawn", format_args!(" merge_stderr:{merged} buffer_size:{size}"));
             if let Some(r) = &c.ctx()?.request {
                 r.main().ext::<Children>().0.borrow_mut().push(Rc::clone(&child));
             }
@@ -125,10 +131,11 @@ fn read(c: &Call<'_>) -> Result<c_int, Raise> {
         _ => Want::Any(length),
     };
     let timeout_ms = c.int(5)?;
+    busy.0.trace("read", format_args!(""));
     c.ask(async move {
         let child = &busy.0;
         let output = pick(child);
-        let result = within(timeout_ms, output.read(want, child.buffer_size)).await;
+        let result = within(timeout_ms, "read", output.read(want, child.buffer_size)).await;
         match result.unwrap_or_else(|| Err("timeout".to_owned())) {
             Ok(data) => Reply::one(data),
             Err(reason) => {
@@ -149,9 +156,10 @@ fn write(c: &Call<'_>) -> Result<c_int, Raise> {
         return c.fail("pipe busy writing");
     };
     let (data, timeout_ms) = (c.bytes(2)?.to_vec(), c.int(3)?);
+    busy.0.trace("write", format_args!(""));
     c.ask(async move {
         let child = &busy.0;
-        let result = within(timeout_ms, child.stdin.write(&data)).await;
+        let result = within(timeout_ms, "writ", child.stdin.write(&data)).await;
         match result.unwrap_or_else(|| Err("timeout".to_owned())) {
             Ok(()) => Reply::one(data.len()),
             Err(reason) => Reply::fail(child.reason(reason)),
@@ -176,9 +184,10 @@ fn wait(c: &Call<'_>) -> Result<c_int, Raise> {
     let Some(child) = find(c)? else { return c.fail("exited") };
     let Some(busy) = Busy::take(&child, |c| &c.waited) else { return c.fail("pipe busy waiting") };
     let timeout_ms = c.int(2)?;
+    busy.0.trace("wait", format_args!(""));
     c.ask(async move {
         let child = &busy.0;
-        let Some(exit) = within(timeout_ms, child.exited()).await else {
+        let Some(exit) = within(timeout_ms, "wait", child.exited()).await else {
             return Reply::fail("timeout");
         };
         child.close();
@@ -196,11 +205,20 @@ fn kill(c: &Call<'_>) -> Result<c_int, Raise> {
     }
 }
 
-/// Waits no longer than `timeout_ms`; 0 means for ever.
-async fn within<T>(timeout_ms: i64, wait: impl Future<Output = T>) -> Option<T> {
+/// Waits no longer than `timeout_ms`; 0 means for ever. `doing` is the word without its ending.
+async fn within<T>(timeout_ms: i64, doing: &str, wait: impl Future<Output = T>) -> Option<T> {
+    let mut wait = pin!(wait);
+    if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx))).await {
+        return Some(done);
+    }
+    let debug = |text: std::fmt::Arguments<'_>| emit(Level::Debug, format_args!("lua pipe {text}"));
+    let doing_whole = if doing == "writ" { "write" } else { doing };
     if timeout_ms <= 0 {
+        debug(format_args!("{doing_whole} yielding"));
         return Some(wait.await);
     }
+    debug(format_args!("add timer for {doing}ing: {timeout_ms}(ms)"));
+    debug(format_args!("{doing_whole} yielding"));
     tokio::time::timeout(Duration::from_millis(timeout_ms as u64), wait).await.ok()
 }
 

@@ -204,6 +204,9 @@ pub fn sslhandshake(c: &Call<'_>) -> Result<c_int, Raise> {
         Err(reason) => return c.fail(reason),
     };
     let ctx = Rc::clone(c.ctx()?);
+    if let Some(name) = &name {
+        ctx.log(Level::Debug, &format!("lua ssl server name: \"{name}\""));
+    }
     c.ask(handshake(ctx, socket, tls, name, verify))
 }
 
