@@ -16,7 +16,7 @@ use super::outcome::Outcome;
 use super::probe::{self, Aim, Memory, trace};
 use super::spec::{
     AllDown, CheckSpec, Expect, HttpProbe, Initial, Keepalive, MachineSpec, Pass, ProbeSpec,
-    TimeoutScope,
+    TimeoutScope, Version,
 };
 use super::target::Target;
 use crate::conf::{Scope, Sources};
@@ -107,6 +107,10 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
     line("turns", turns(spec), &["fails=", "passes=", "rise=", "fall="])?;
     line("begins", begins(spec), &["mandatory", "initial=", "persistent", "default_down="])?;
     line("all down", all_down(spec), &["on_all_down=", "panic=", "max_ejection="])?;
+    if spec.policy.slow_start_ms > 0 {
+        let text = format!("{} to the full weight", span(spec.policy.slow_start_ms));
+        line("recovers", text, &["slow_start="])?;
+    }
     if let Some(eject) = &spec.passive.eject {
         let window = match eject.window_ms {
             0 => "in a row".to_string(),
@@ -150,9 +154,13 @@ fn sends(spec: &CheckSpec) -> String {
         ProbeSpec::Tcp(tcp) => format!("sends {:?}", tcp.send),
         ProbeSpec::Tls(_) => "shakes hands".to_string(),
         ProbeSpec::Raw(raw) => format!("sends {:?}", raw.request),
-        ProbeSpec::Http(HttpProbe { method, path, .. }) => format!("{method} {path}"),
+        ProbeSpec::Http(HttpProbe { method, path, version, .. }) => match version {
+            Version::V2 => format!("{method} {path} over HTTP/2"),
+            Version::V10 | Version::V11 | Version::Adaptive => format!("{method} {path}"),
+        },
         ProbeSpec::Grpc(grpc) => {
-            format!("grpc.health.v1.Health/Check of service \"{}\"", grpc.service)
+            let method = if grpc.watch { "Watch" } else { "Check" };
+            format!("grpc.health.v1.Health/{method} of service \"{}\"", grpc.service)
         }
     };
     let proxy = if spec.proxy_protocol { ", behind a PROXY protocol header" } else { "" };

@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::board::{Launch, SeatId};
 use super::check::Shared;
 use super::outcome::Outcome;
-use super::probe::{self, Aim, Memory};
-use super::spec::CheckSpec;
+use super::probe::{self, Aim, Bell, Memory};
+use super::spec::{CheckSpec, GrpcProbe, ProbeSpec};
 use super::target::{Target, TargetSpec};
 use crate::base::clock;
 use crate::upstream::{Group, Snapshot};
@@ -32,7 +33,7 @@ pub(super) struct Runner {
     /// Probes in flight in the whole process.
     pub(super) budget: Arc<Semaphore>,
     /// A newer configuration's group to follow instead.
-    pub(super) regroup: tokio::sync::mpsc::UnboundedReceiver<Option<Follow>>,
+    pub(super) regroup: UnboundedReceiver<Option<Follow>>,
     pub(super) memories: Memories,
 }
 
@@ -63,6 +64,9 @@ impl Runner {
                     }
                 }
                 Some(follow) = self.regroup.recv() => self.follow = follow,
+                Some(seat) = self.memories.news.1.recv() => {
+                    self.shared.with(|board, now| board.probe_seat_now(seat, now));
+                }
                 () = self.shared.wake.notified() => {}
                 () = alarm => {}
             }
@@ -90,10 +94,11 @@ impl Runner {
         for Launch { seat, target } in launches {
             let (spec, tls, budget) = (spec.clone(), tls.clone(), self.budget.clone());
             let mut memory = self.memories.of_seats.remove(&seat).unwrap_or_default();
+            let bell = self.memories.bell(&spec, seat);
             flight.push(Box::pin(async move {
                 // Closed never; without a permit the probe is sent all the same.
                 let _permit = budget.acquire().await;
-                let aim = Aim::at(&target, &spec, tls.as_ref());
+                let aim = Aim { bell, ..Aim::at(&target, &spec, tls.as_ref()) };
                 let outcome = probe::aimed(&spec, &aim, &mut memory).await;
                 Ended { seat, outcome, spec, memory }
             }));
@@ -104,6 +109,9 @@ impl Runner {
         let Ended { seat, outcome, spec, memory } = ended;
         let stays = self.shared.with(|board, now| {
             board.finish(seat, &outcome, now);
+            if memory.has_news() {
+                board.probe_seat_now(seat, now);
+            }
             board.is_taken(seat)
         });
         if stays {
@@ -113,10 +121,17 @@ impl Runner {
 }
 
 /// What the probes of each peer remember, as long as the check asks for the same.
-#[derive(Default)]
 pub(super) struct Memories {
     spec: Option<Arc<CheckSpec>>,
     of_seats: HashMap<SeatId, Memory>,
+    /// Seats whose peers said something between two probes.
+    news: (UnboundedSender<SeatId>, UnboundedReceiver<SeatId>),
+}
+
+impl Default for Memories {
+    fn default() -> Self {
+        Self { spec: None, of_seats: HashMap::new(), news: unbounded_channel() }
+    }
 }
 
 impl Memories {
@@ -126,6 +141,14 @@ impl Memories {
             self.of_seats.clear();
             self.spec = Some(spec.clone());
         }
+    }
+
+    /// What a peer that is listened to rings.
+    fn bell(&self, spec: &CheckSpec, seat: SeatId) -> Option<Bell> {
+        let ProbeSpec::Grpc(GrpcProbe { watch: true, .. }) = &spec.probe else { return None };
+        let news = self.news.0.clone();
+        // The runner may be gone: then nobody cares.
+        Some(Arc::new(move || _ = news.send(seat)))
     }
 
     fn put(&mut self, seat: SeatId, spec: &Arc<CheckSpec>, memory: Memory) {

@@ -183,6 +183,7 @@ fn set_parameter(server: &mut Server, key: &[u8], value: &[u8]) -> Option<()> {
         b"max_conns=" => server.max_conns = number()?.try_into().ok()?,
         b"max_fails=" => server.max_fails = number()?.try_into().ok()?,
         b"fail_timeout=" => server.fail_timeout_s = units::parse_sec(value)?.try_into().ok()?,
+        b"slow_start=" => server.slow_start_ms = units::parse_msec(value)?,
         b"backup" => server.backup = true,
         b"down" => server.down = true,
         _ => return None,
@@ -302,7 +303,7 @@ fn complaint(error: GroupError) -> Diag {
 
 type Refused = &'static [&'static str];
 const ALL: Refused = &[];
-const NO_BACKUP: Refused = &["backup"];
+const NO_BACKUP: Refused = &["backup", "slow_start="];
 /// Eight pages, as nginx asks of every shared zone.
 const ZONE_LEAST_BYTES: usize = 8 * 4096;
 

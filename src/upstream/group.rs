@@ -183,6 +183,7 @@ pub struct Server {
     pub max_fails: u32,
     pub fail_timeout_s: i64,
     pub max_conns: u32,
+    pub slow_start_ms: u64,
     pub backup: bool,
     pub down: bool,
 }
@@ -197,6 +198,7 @@ impl Server {
             max_fails: 1,
             fail_timeout_s: 10,
             max_conns: 0,
+            slow_start_ms: 0,
             backup: false,
             down: false,
         }
@@ -211,6 +213,7 @@ impl Server {
             max_fails: self.max_fails,
             fail_timeout_s: self.fail_timeout_s,
             max_conns: self.max_conns,
+            slow_start_ms: self.slow_start_ms,
             down: self.down,
         })
     }

@@ -16,6 +16,7 @@ mod group;
 mod keepalive;
 mod peer;
 mod pick;
+mod ramp;
 mod registry;
 mod report;
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bstr::BString;
 
+use super::ramp::Ramp;
 use crate::base::clock;
 use crate::net::addr::Addr;
 
@@ -61,8 +62,9 @@ impl Peer {
         if down {
             self.state.down.fetch_or(FLAG, Relaxed);
         } else {
-            self.state.down.store(0, Relaxed);
+            let before = self.state.down.swap(0, Relaxed);
             self.state.fails.store(0, Relaxed);
+            self.recover(before, 0, 0);
         }
     }
 
@@ -72,8 +74,9 @@ impl Peer {
         if down {
             self.state.down.fetch_or(check.0, Relaxed);
         } else {
-            self.state.down.fetch_and(!(check.0 | FLAG), Relaxed);
+            let before = self.state.down.fetch_and(!(check.0 | FLAG), Relaxed);
             self.state.fails.store(0, Relaxed);
+            self.recover(before, before & !(check.0 | FLAG), 0);
         }
     }
 
@@ -86,10 +89,26 @@ impl Peer {
         }
         let before = self.state.down.fetch_and(!check.0, Relaxed);
         self.state.fails.store(0, Relaxed);
-        if slow_start_ms > 0 && before & check.0 != 0 {
-            self.state.recovered_ms.store(clock::fresh_mono_ms(), Relaxed);
-            self.state.slow_start_ms.store(slow_start_ms, Relaxed);
+        self.recover(before, before & !check.0, slow_start_ms);
+    }
+
+    /// A peer that comes back gets its share little by little, if the check or the configuration
+    /// says so.
+    fn recover(&self, before: u64, after: u64, slow_start_ms: u64) {
+        if before != 0 && after == 0 {
+            self.begin_ramp(slow_start_ms.max(self.conf.slow_start_ms), mono_ms());
         }
+    }
+
+    pub(super) fn begin_ramp(&self, span_ms: u64, now_ms: i64) {
+        if span_ms > 0 {
+            self.state.ramp.begin(span_ms, now_ms);
+        }
+    }
+
+    /// The weight that loads are measured against, in parts of a unit.
+    pub(super) fn weight_parts(&self) -> i64 {
+        self.conf.weight * self.state.ramp.share(mono_ms)
     }
 
     /// Forgets what a check said; other reasons to be down stay.
@@ -163,11 +182,12 @@ impl Peer {
     /// Called with the set's order lock held. Returns what was added.
     pub(super) fn grow(&self) -> i64 {
         let effective = self.effective_weight();
-        self.state.current_weight.fetch_add(effective, Relaxed);
+        let gained = self.state.ramp.part(effective, mono_ms);
+        self.state.current_weight.fetch_add(gained, Relaxed);
         if effective < self.conf.weight {
             self.state.effective_weight.store(effective + 1, Relaxed);
         }
-        effective
+        gained
     }
 
     /// Takes the turn: the peer pays the sum of all weights. With the order lock held.
@@ -205,7 +225,10 @@ impl Peer {
     /// Marks the peer live when a request passed after the window was restarted.
     pub(super) fn pass(&self) {
         if self.accessed() < self.checked() {
-            self.state.fails.store(0, Relaxed);
+            let fails = self.state.fails.swap(0, Relaxed);
+            if self.conf.max_fails > 0 && fails >= self.conf.max_fails {
+                self.begin_ramp(self.conf.slow_start_ms, mono_ms());
+            }
         }
     }
 
@@ -226,6 +249,8 @@ pub struct PeerConf {
     pub max_fails: u32,
     pub fail_timeout_s: i64,
     pub max_conns: u32,
+    /// How long a peer that comes back takes to its full weight; 0 is no time.
+    pub slow_start_ms: u64,
     pub down: bool,
 }
 
@@ -252,9 +277,12 @@ struct State {
     checked: AtomicI64,
     effective_weight: AtomicI64,
     current_weight: AtomicI64,
-    /// When a check let the peer back in, and how long it takes to its full share; 0 at once.
-    recovered_ms: AtomicU64,
-    slow_start_ms: AtomicU64,
+    /// Since the peer was let in again.
+    ramp: Ramp,
+}
+
+fn mono_ms() -> i64 {
+    clock::mono_ms().try_into().unwrap_or(i64::MAX)
 }
 
 /// Configured `down`, or set by a script.
@@ -277,6 +305,7 @@ mod tests {
             max_fails,
             fail_timeout_s: 10,
             max_conns: 0,
+            slow_start_ms: 0,
             down,
         }
     }

@@ -23,14 +23,20 @@ const ROWS: &[(&str, Check)] = &[
     ("probes follow a grpcio server that flips its status", flips),
     ("probes over TLS follow it too", secure),
     ("probes of a server that ends and comes back", back),
+    ("a Watch is told what happens between two probes", watched),
+    ("a Watch notices the end of its server at once", unwatched),
 ];
 
 const SOON: Duration = Duration::from_secs(5);
 
 fn upstream(backend: u16, check: &str) -> String {
+    paced(backend, check, "interval=50ms")
+}
+
+fn paced(backend: u16, check: &str, pace: &str) -> String {
     format!(
         "upstream orders {{ server 127.0.0.1:{backend};
-             health_check {check} grpc_service=orders.v1 interval=50ms; }}"
+             health_check {check} grpc_service=orders.v1 {pace}; }}"
     )
 }
 
@@ -93,6 +99,34 @@ fn back() -> Result<(), String> {
     let mut server = Talk::start("t/grpc/server.py", &[&port])?;
     server.say("SERVING orders.v1")?;
     let scene = Scene::start_with("", &upstream(backend, "type=grpc mandatory"))?;
+    scene.wait_for("orders", "SERVING", SOON)?;
+    drop(server);
+    scene.wait_for("orders", "NOT_SERVING", SOON)?;
+    let mut server = Talk::start("t/grpc/server.py", &[&port])?;
+    server.say("SERVING orders.v1")?;
+    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.stop()
+}
+
+fn watched() -> Result<(), String> {
+    let backend = free_port();
+    let mut server = Talk::start("t/grpc/server.py", &[&backend.to_string()])?;
+    // No probe of the next minute helps.
+    let more = paced(backend, "type=grpc grpc_watch", "interval=60s");
+    let mut scene = Scene::start_with("", &more)?;
+    scene.backend = format!("127.0.0.1:{backend}");
+    follow(&scene, &mut server)?;
+    scene.stop()
+}
+
+fn unwatched() -> Result<(), String> {
+    let backend = free_port();
+    let port = backend.to_string();
+    let mut server = Talk::start("t/grpc/server.py", &[&port])?;
+    server.say("SERVING orders.v1")?;
+    let pace = "interval=60s downinter=50ms";
+    let more = paced(backend, "type=grpc grpc_watch mandatory", pace);
+    let scene = Scene::start_with("", &more)?;
     scene.wait_for("orders", "SERVING", SOON)?;
     drop(server);
     scene.wait_for("orders", "NOT_SERVING", SOON)?;

@@ -76,6 +76,13 @@ impl Board {
         }
     }
 
+    /// The same for whom a probe was launched once.
+    pub fn probe_seat_now(&mut self, seat: SeatId, now: Now) {
+        if let Some(at) = self.holder(seat) {
+            self.probe_now(at, now.mono_ms);
+        }
+    }
+
     /// Begins or ends probing.
     pub fn set_active(&mut self, active: bool, now: Now) {
         if std::mem::replace(&mut self.active, active) != active {

@@ -3,8 +3,9 @@
 //! ```text
 //!  health_check [name=x] [type=http|https|tcp|tls|grpc|grpcs] [uri=/] [port=n] [match=name]
 //!      [interval=5s] [jitter=0] [fails=1] [passes=1] [timeout=2s] [mandatory [persistent]]
-//!      [fastinter= downinter= backoff=] [method= host= header= body= http=1.0|1.1]
-//!      [sni= verify=on|off ca= cert= key=] [grpc_service= grpc_status=n] [proxy_protocol] …
+//!      [fastinter= downinter= backoff=] [method= host= header= body= http=1.0|1.1|2]
+//!      [sni= verify=on|off ca= cert= key=] [grpc_service= grpc_status=n grpc_watch]
+//!      [keepalive_time=60s] [proxy_protocol] [slow_start=30s] …
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -123,7 +124,7 @@ impl Words {
             }
             b"body=" => self.http.body = unescape(p.value).into(),
             b"http=" => {
-                let versions = [("1.0", Version::V10), ("1.1", Version::V11)];
+                let versions = [("1.0", Version::V10), ("1.1", Version::V11), ("2", Version::V2)];
                 self.http.version = p.choice(&versions)?;
             }
             b"port=" => self.spec.port = Some(p.number(1, 65535)? as u16),
@@ -137,7 +138,7 @@ impl Words {
                 let rule = Keepalive { requests: u64::MAX, time_ms: p.span()? };
                 self.spec.keepalive = Some(rule);
             }
-            b"grpc_watch" => return Err(unsupported(p)),
+            b"grpc_watch" => self.grpc.watch = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -184,7 +185,7 @@ impl Words {
             }
             b"panic=" => policy.panic_percent = p.percent()?,
             b"max_ejection=" => policy.max_ejection_percent = p.percent()?,
-            b"slow_start=" => return Err(unsupported(p)),
+            b"slow_start=" => policy.slow_start_ms = p.msec()?,
             b"hold_down=" => policy.hold_down_ms = p.msec()?,
             b"fatal_status=" => {
                 let parts = p.value.split_str(b",");
@@ -202,7 +203,7 @@ impl Words {
     fn draft(mut self, d: &Directive) -> Result<Draft, Diag> {
         self.conflicts(d)?;
         let tls = self.kind.is_tls().then(|| self.tls.clone());
-        let mut spec = self.spec;
+        let (mut spec, http_version) = (self.spec, self.http.version);
         spec.pace.unhealthy_ms = self.downinter_ms.unwrap_or(spec.pace.healthy_ms);
         spec.machine = MachineSpec::RiseFall { rise: self.passes, fall: self.fails };
         let mandatory = spec.policy.initial == Initial::Checking;
@@ -219,7 +220,8 @@ impl Words {
                 Diag::emerg(text).hint("name a file with ca=, or write verify=off")
             })?);
         }
-        if self.kind == Kind::Grpcs {
+        let is_http2 = self.kind == Kind::Https && http_version == Version::V2;
+        if self.kind == Kind::Grpcs || is_http2 {
             self.client.alpn = vec![b"h2".to_vec()];
         }
         let written = d.args().iter().map(|word| word.text.clone()).collect();
@@ -242,8 +244,9 @@ impl Words {
         };
         let http = [Kind::Http, Kind::Https];
         let tls = [Kind::Https, Kind::Tls, Kind::Grpcs];
+        let asking = [Kind::Http, Kind::Https, Kind::Grpc, Kind::Grpcs];
         let wrong = only(&["uri=", "method=", "header=", "body=", "http="], &http)
-            .or_else(|| only(&["keepalive_time="], &http))
+            .or_else(|| only(&["keepalive_time="], &asking))
             .or_else(|| only(&["send=", "expect="], &[Kind::Tcp]))
             .or_else(|| only(&["grpc_"], &[Kind::Grpc, Kind::Grpcs]))
             .or_else(|| only(&["sni=", "verify=", "ca=", "crl=", "cert=", "key="], &tls))
@@ -285,12 +288,6 @@ impl Kind {
     fn name(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
-}
-
-/// Known, and refused until it does something: nothing is ignored in silence.
-fn unsupported(p: &Parameter<'_>) -> Diag {
-    let name = p.name.strip_suffix(b"=").unwrap_or(p.name).as_bstr();
-    Diag::emerg(format!("parameter \"{name}\" of \"health_check\" is not supported yet"))
 }
 
 /// Whom the system trusts.

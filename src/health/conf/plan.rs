@@ -83,6 +83,11 @@ pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
                 wrong.push(Diag::emerg(text).at(draft.origin.place).hint(hint));
                 continue;
             }
+            if named.policy.slow_start_ms > 0 && !group.algo().is_weighed() {
+                let text = "balancing method does not support parameter \"slow_start\"";
+                wrong.push(Diag::emerg(text).at(draft.origin.place));
+                continue;
+            }
             match complete(draft, named, drafts.passive.as_ref(), matches) {
                 Ok(plan) => plans.push(plan),
                 Err(diag) => wrong.push(diag.at(draft.origin.place)),

@@ -111,12 +111,12 @@ fn mistakes() {
         ("health_check foo;", "invalid parameter \"foo\""),
         ("health_check type=udp;", "invalid parameter \"type=udp\""),
         (
-            "health_check slow_start=30s;",
-            "parameter \"slow_start\" of \"health_check\" is not supported yet",
+            "ip_hash; health_check slow_start=30s;",
+            "balancing method does not support parameter \"slow_start\"",
         ),
         (
-            "health_check type=grpc grpc_watch;",
-            "parameter \"grpc_watch\" of \"health_check\" is not supported yet",
+            "health_check type=tcp keepalive_time=9s;",
+            "parameter \"keepalive_time\" cannot be used by this type of check",
         ),
         ("health_check match=nope;", "match \"nope\" not found"),
         ("health_check persistent;", "\"persistent\" parameter requires \"mandatory\""),

@@ -7,45 +7,61 @@
 
 use bstr::ByteSlice;
 use bytes::{BufMut, Bytes, BytesMut};
-use h2::client::SendRequest;
 use http::{HeaderMap, Request, Uri, header};
-use tokio::time::timeout;
 
-use super::{Aim, Limits, tcp, tls};
+use super::kept::{Age, Line, Memory};
+use super::session::{self, Session, within};
+use super::{Aim, Limits, grpc_watch, trace};
 use crate::health::outcome::{Kind, Outcome};
-use crate::health::spec::GrpcProbe;
-use crate::net::stream::Stream;
+use crate::health::spec::{GrpcProbe, Keepalive};
 
 pub(super) async fn probe(
     spec: &GrpcProbe,
+    keepalive: Option<&Keepalive>,
     aim: &Aim<'_>,
     limits: Limits,
+    memory: &mut Memory,
 ) -> Result<Outcome, Outcome> {
-    let host = aim.host(spec.authority.as_ref());
-    let mut stream = tcp::open(aim, limits).await?;
-    if let Some(wanted) = &spec.tls {
-        let name = aim.sni(wanted, Some(&host));
-        stream = tls::handshake(stream, wanted.verify, name, aim.tls, limits).await?;
+    if spec.watch && !memory.no_watch {
+        if let Some(outcome) = grpc_watch::probe(spec, aim, limits, memory).await? {
+            return Ok(outcome);
+        }
+        trace::step(|| "no Watch there: asking by Check".into());
+        memory.no_watch = true;
     }
-    let request = request(spec, aim, spec.authority.as_ref().map(|a| a.as_slice()))?;
-    let late = |_| Outcome::new(Kind::ReceiveTimeout).detail("timeout");
-    let reply = timeout(limits.left(), exchange(stream, request, frame(&spec.service)));
-    let reply = reply.await.map_err(late)?.map_err(failed)?;
-    Ok(judge(spec, &reply))
+    let request = request(spec, aim, CHECK)?;
+    let message = frame(&spec.service);
+    if let Some((mut session, age)) = memory.take_session(keepalive) {
+        let asked = session.ask(request.clone(), message.clone(), MESSAGE_MAX_BYTES);
+        match within(limits, asked, Kind::BadGrpc).await {
+            Ok(reply) => {
+                memory.keep(Line::Http2(session), age, keepalive);
+                return Ok(judge(spec, &reply.into()));
+            }
+            Err(failed) if failed.kind == Kind::ReceiveTimeout => return Err(failed),
+            Err(_) => trace::step(|| "the kept connection is dead".into()),
+        }
+    }
+    let host = aim.host(spec.authority.as_ref());
+    let mut session = Session::open(aim, spec.tls.as_ref(), &host, limits).await?;
+    let asked = session.ask(request, message, MESSAGE_MAX_BYTES);
+    let reply = within(limits, asked, Kind::BadGrpc).await?;
+    memory.keep(Line::Http2(session), Age::new(), keepalive);
+    Ok(judge(spec, &reply.into()))
 }
 
 /// What came back.
 #[derive(Debug, Default)]
-struct Reply {
-    http_status: u16,
-    grpc_status: Option<u32>,
-    grpc_message: String,
-    body: BytesMut,
+pub(super) struct Reply {
+    pub(super) http_status: u16,
+    pub(super) grpc_status: Option<u32>,
+    pub(super) grpc_message: String,
+    pub(super) body: BytesMut,
 }
 
 impl Reply {
     /// Takes the call's status from the headers or the trailers, whichever has it.
-    fn read(&mut self, headers: &HeaderMap) {
+    pub(super) fn read(&mut self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         if let Some(status) = text("grpc-status").and_then(|t| t.parse().ok()) {
             self.grpc_status = Some(status);
@@ -54,57 +70,26 @@ impl Reply {
     }
 }
 
-/// Sends the call and reads its answer; the connection is driven alongside.
-async fn exchange(stream: Stream, request: Request<()>, body: Bytes) -> Result<Reply, h2::Error> {
-    let (sender, connection) = h2::client::handshake(stream).await?;
-    let talk = call(sender, request, body);
-    tokio::pin!(connection);
-    tokio::select! {
-        biased;
-        reply = talk => reply,
-        ended = &mut connection => {
-            ended?;
-            Err(h2::Reason::INTERNAL_ERROR.into())
-        }
+impl From<session::Reply> for Reply {
+    fn from(raw: session::Reply) -> Self {
+        let mut reply = Self { http_status: raw.status, body: raw.body, ..Self::default() };
+        reply.read(&raw.head);
+        reply.read(&raw.trailers);
+        reply
     }
 }
 
-async fn call(
-    sender: SendRequest<Bytes>,
-    request: Request<()>,
-    body: Bytes,
-) -> Result<Reply, h2::Error> {
-    let mut sender = sender.ready().await?;
-    let (response, mut stream) = sender.send_request(request, false)?;
-    stream.send_data(body, true)?;
-    let response = response.await?;
-    let mut reply = Reply { http_status: response.status().as_u16(), ..Reply::default() };
-    reply.read(response.headers());
-    let mut received = response.into_body();
-    while let Some(data) = received.data().await {
-        let data = data?;
-        received.flow_control().release_capacity(data.len())?;
-        if reply.body.len() + data.len() > MESSAGE_MAX_BYTES {
-            break;
-        }
-        reply.body.put(data);
-    }
-    if let Some(trailers) = received.trailers().await? {
-        reply.read(&trailers);
-    }
-    Ok(reply)
-}
-
-fn request(
+pub(super) fn request(
     spec: &GrpcProbe,
     aim: &Aim<'_>,
-    authority: Option<&[u8]>,
+    method: &str,
 ) -> Result<Request<()>, Outcome> {
     // Without a name of its own the authority is the address, with its port.
+    let authority = spec.authority.as_ref().map(|a| a.as_slice());
     let authority = authority.unwrap_or(aim.target.name.as_bytes());
     let authority = if authority.starts_with(b"unix:") { b"localhost" } else { authority };
     let scheme = if spec.tls.is_some() { "https" } else { "http" };
-    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(METHOD).build();
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(method).build();
     let request = uri.and_then(|uri| {
         Request::post(uri)
             .header(header::CONTENT_TYPE, "application/grpc")
@@ -116,7 +101,7 @@ fn request(
 }
 
 /// One uncompressed message: `HealthCheckRequest { service }`.
-fn frame(service: &[u8]) -> Bytes {
+pub(super) fn frame(service: &[u8]) -> Bytes {
     let mut message = BytesMut::new();
     if !service.is_empty() {
         message.put_u8(0x0a);
@@ -135,7 +120,7 @@ fn frame(service: &[u8]) -> Bytes {
     out.freeze()
 }
 
-fn judge(spec: &GrpcProbe, reply: &Reply) -> Outcome {
+pub(super) fn judge(spec: &GrpcProbe, reply: &Reply) -> Outcome {
     if reply.http_status != 200 {
         return Outcome::new(Kind::BadStatus).status(reply.http_status.into());
     }
@@ -144,20 +129,24 @@ fn judge(spec: &GrpcProbe, reply: &Reply) -> Outcome {
         Some(code) if code != 0 && spec.accept.contains(&code) => Outcome::new(Kind::Passed),
         None => bad("no grpc-status".into()),
         Some(0) => match serving_status(&reply.body) {
-            Some(1) => Outcome::new(Kind::Passed),
-            Some(status) => {
-                let words = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
-                let word = words.get(status as usize).copied().unwrap_or("a status of its own");
-                bad(word.into())
-            }
+            Some(status) => judge_status(status),
             None => bad("no HealthCheckResponse".into()),
         },
         Some(code) => bad(format!("grpc-status {code} {}", reply.grpc_message)),
     }
 }
 
+/// Only SERVING passes.
+pub(super) fn judge_status(status: u64) -> Outcome {
+    let words = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+    match words.get(status as usize) {
+        Some(&"SERVING") => Outcome::new(Kind::Passed),
+        word => Outcome::new(Kind::BadGrpc).detail(word.unwrap_or(&"a status of its own")),
+    }
+}
+
 /// The status of a `HealthCheckResponse`; an empty message is the default, UNKNOWN.
-fn serving_status(body: &[u8]) -> Option<u64> {
+pub(super) fn serving_status(body: &[u8]) -> Option<u64> {
     let (head, message) = body.split_at_checked(5)?;
     let length = u32::from_be_bytes(head[1..5].try_into().ok()?) as usize;
     let mut message = message.get(..length).filter(|_| head[0] == 0)?;
@@ -189,18 +178,9 @@ fn varint(message: &mut &[u8]) -> Option<u64> {
     Some(bytes.iter().enumerate().fold(0, part))
 }
 
-fn failed(error: h2::Error) -> Outcome {
-    let kind = if error.is_io() { Kind::ReceiveFailed } else { Kind::BadGrpc };
-    let text = match error.get_io() {
-        Some(io) => super::error_text(io),
-        None => error.to_string(),
-    };
-    Outcome::new(kind).detail(text)
-}
-
-const METHOD: &str = "/grpc.health.v1.Health/Check";
+const CHECK: &str = "/grpc.health.v1.Health/Check";
 const USER_AGENT: &str = concat!("moonbeat-health/", env!("CARGO_PKG_VERSION"));
-const MESSAGE_MAX_BYTES: usize = 4096;
+pub(super) const MESSAGE_MAX_BYTES: usize = 4096;
 /// Bytes of a number that another one follows.
 const HIGH_BYTES: [u8; 128] = {
     let mut bytes = [0; 128];

@@ -21,6 +21,7 @@ pub(super) async fn probe(
 ) -> Result<Outcome, Outcome> {
     let exchange = Exchange { spec, keepalive, limits };
     match spec.version {
+        // Version 2 is a probe of its own.
         Version::V10 | Version::V11 | Version::V2 => {
             return exchange.run(aim, spec.version == Version::V10, memory).await;
         }

@@ -9,6 +9,8 @@
 //! A kept connection that turns out to be dead says nothing about the peer: the probe goes on with
 //! a new one and is one probe still.
 
+use super::grpc_watch::Watching;
+use super::session::Session;
 use crate::base::clock;
 use crate::health::spec::Keepalive;
 use crate::net::stream::Stream;
@@ -18,13 +20,21 @@ use crate::net::stream::Stream;
 pub struct Memory {
     /// Begin with the HTTP version that is not the first choice.
     pub(super) other_version: bool,
+    /// The peer knows no Watch: ask by Check.
+    pub(super) no_watch: bool,
     kept: Option<Kept>,
 }
 
 impl Memory {
     /// True when there is nothing to remember.
     pub fn is_blank(&self) -> bool {
-        !self.other_version && self.kept.is_none()
+        !self.other_version && !self.no_watch && self.kept.is_none()
+    }
+
+    /// The peer said something since it was probed.
+    pub fn has_news(&self) -> bool {
+        let line = self.kept.as_ref().map(|kept| &kept.line);
+        matches!(line, Some(Line::Watch(watching)) if watching.has_news())
     }
 
     /// The HTTP/1 connection, if there is one that may be used once more.
@@ -32,6 +42,22 @@ impl Memory {
         match self.take(rule)? {
             (Line::Http1(stream), age) if is_silent(&stream) => Some((stream, age)),
             _ => None,
+        }
+    }
+
+    /// The HTTP/2 connection, likewise.
+    pub(super) fn take_session(&mut self, rule: Option<&Keepalive>) -> Option<(Session, Age)> {
+        match self.take(rule)? {
+            (Line::Http2(session), age) if !session.is_over() => Some((session, age)),
+            _ => None,
+        }
+    }
+
+    /// The open stream.
+    pub(super) fn take_watching(&mut self) -> Option<Watching> {
+        match self.kept.take()?.line {
+            Line::Watch(watching) => Some(*watching),
+            Line::Http1(_) | Line::Http2(_) => None,
         }
     }
 
@@ -43,6 +69,11 @@ impl Memory {
         }
     }
 
+    /// Keeps an open stream, which knows no turns.
+    pub(super) fn keep_watching(&mut self, watching: Watching) {
+        self.kept = Some(Kept { line: Line::Watch(Box::new(watching)), age: Age::new() });
+    }
+
     fn take(&mut self, rule: Option<&Keepalive>) -> Option<(Line, Age)> {
         let Kept { line, age } = self.kept.take()?;
         rule.is_some_and(|rule| age.is_within(rule)).then_some((line, age))
@@ -52,6 +83,8 @@ impl Memory {
 /// What is kept.
 pub(super) enum Line {
     Http1(Stream),
+    Http2(Session),
+    Watch(Box<Watching>),
 }
 
 /// How old a connection is.

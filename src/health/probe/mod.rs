@@ -4,15 +4,18 @@
 //!  run(spec, addr) ── tcp ──▶ connect [▶ send ▶ expect]      tls ──▶ connect ▶ handshake
 //!                  ├─ http ─▶ connect [▶ handshake] ▶ request ▶ status [▶ headers ▶ body]
 //!                  ├─ raw ──▶ the same with a request as written, and its first line only
-//!                  └─ grpc ─▶ h2 ▶ grpc.health.v1.Health/Check              ──▶ Outcome
+//!                  └─ grpc ─▶ h2 ▶ grpc.health.v1.Health/Check | Watch      ──▶ Outcome
 //! ```
 
 mod answer;
 mod grpc;
+mod grpc_watch;
 mod http;
+mod http2;
 pub mod http_req;
 mod kept;
 mod raw;
+mod session;
 mod talk;
 mod tcp;
 mod tls;
@@ -20,6 +23,7 @@ pub mod trace;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
@@ -27,7 +31,7 @@ use tokio::time::timeout;
 
 pub use self::kept::Memory;
 use super::outcome::{Kind, Outcome};
-use super::spec::{CheckSpec, ProbeSpec, TimeoutScope, TlsSpec};
+use super::spec::{CheckSpec, ProbeSpec, TimeoutScope, TlsSpec, Version};
 use super::target::Target;
 use crate::base::{clock, errno};
 use crate::net::addr::Addr;
@@ -40,12 +44,17 @@ pub struct Aim<'a> {
     pub tls: Option<&'a ClientTls>,
     /// Begin the connection with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Rung when a peer that is listened to says something.
+    pub bell: Option<Bell>,
 }
+
+/// Called from the runtime's own thread, between two probes.
+pub type Bell = Arc<dyn Fn() + Send + Sync>;
 
 impl<'t> Aim<'t> {
     /// At a target, as the check says.
     pub fn at(target: &'t Target, spec: &CheckSpec, tls: Option<&'t ClientTls>) -> Self {
-        Self { target, tls, proxy_protocol: spec.proxy_protocol }
+        Self { target, tls, proxy_protocol: spec.proxy_protocol, bell: None }
     }
 
     /// The Host of the probe: asked for, or the peer's own, its host name, its address.
@@ -83,12 +92,15 @@ pub async fn aimed(spec: &CheckSpec, aim: &Aim<'_>, memory: &mut Memory) -> Outc
     let limits = Limits::of(spec, begun_at);
     let keepalive = spec.keepalive.as_ref();
     let ended = match &spec.probe {
+        ProbeSpec::Http(http) if http.version == Version::V2 => {
+            Box::pin(http2::probe(http, keepalive, aim, limits, memory)).await
+        }
         ProbeSpec::Http(http) => http::probe(http, keepalive, aim, limits, memory).await,
         ProbeSpec::Raw(raw) => raw::probe(raw, keepalive, aim, limits, memory).await,
         ProbeSpec::Tcp(tcp) => tcp::probe(tcp, aim, limits).await,
         ProbeSpec::Tls(tls) => tls::probe(tls, aim, limits).await,
         // Boxed: HTTP/2 needs far more room than everything else.
-        ProbeSpec::Grpc(grpc) => Box::pin(grpc::probe(grpc, aim, limits)).await,
+        ProbeSpec::Grpc(grpc) => Box::pin(grpc::probe(grpc, keepalive, aim, limits, memory)).await,
         ProbeSpec::None => Err(Outcome::new(Kind::NoSocket).detail("nothing to probe")),
     };
     let mut outcome = ended.unwrap_or_else(|failed| failed);

@@ -47,3 +47,9 @@ pub(super) async fn handshake(
     trace::step(|| format!("shook hands, server name {}", name.unwrap_or("-")));
     Ok(connected.stream)
 }
+
+/// The handshake ended with HTTP/2 as the protocol.
+pub(super) fn speaks_h2(stream: &Stream) -> bool {
+    let Stream::TlsClient(tls) = stream else { return false };
+    tls.get_ref().1.alpn_protocol() == Some(b"h2")
+}

@@ -124,6 +124,10 @@ fn nginx_words() {
             "upstream a { ip_hash; server 127.0.0.1; server 127.0.0.2 backup; }",
             "balancing method does not support parameter \"backup\"",
         ),
+        (
+            "upstream a { random; server 127.0.0.1:1 slow_start=30s; }",
+            "balancing method does not support parameter \"slow_start=30s\"",
+        ),
         ("upstream a { hash $x y; server 127.0.0.1; }", "invalid parameter \"y\""),
         (
             "upstream a { server 127.0.0.1; keepalive 0; }",
@@ -149,4 +153,13 @@ fn nginx_words() {
     ] {
         says(body, &[&format!("{expected} in nginx.conf:2")]);
     }
+}
+
+#[test]
+fn slow_start() {
+    let (scope, lines) = load("upstream u { server 127.0.0.1:1 slow_start=30s; }");
+    assert_eq!(lines, [""; 0]);
+    let snapshot = scope.part::<UpstreamConf>().groups.iter().next().map(|g| g.snapshot());
+    let peers = snapshot.map(|s| s.primary.peers().to_vec()).unwrap_or_default();
+    assert_eq!(peers.iter().map(|p| p.conf.slow_start_ms).collect::<Vec<_>>(), [30_000]);
 }

@@ -32,7 +32,7 @@ impl Pick for LeastConn {
 
 /// Requests of `a` weighed so that they compare with those of `b`.
 pub(super) fn load(a: &Peer, b: &Peer) -> i64 {
-    i64::from(a.conns()) * b.conf.weight
+    i64::from(a.conns()) * b.weight_parts()
 }
 
 /// Round robin among the peers as little loaded as `first`, which is the first of them.

@@ -42,6 +42,11 @@ pub enum Algo {
 }
 
 impl Algo {
+    /// Weights decide at every turn, so that a peer's share can grow: slow start needs this.
+    pub fn is_weighed(&self) -> bool {
+        matches!(self, Self::RoundRobin | Self::LeastConn)
+    }
+
     fn pick(&self, set: &PeerSet, turn: &mut Turn, now_s: i64) -> Option<usize> {
         match self {
             Self::RoundRobin => RoundRobin.pick(set, turn, now_s),

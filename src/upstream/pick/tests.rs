@@ -200,3 +200,59 @@ fn more_than_sixty_four_peers() {
     }
     assert_eq!(seen, 70);
 }
+
+/// How many of `n` requests go to each peer, each finished at once.
+fn shares(group: &Arc<Group>, n: usize) -> Vec<usize> {
+    let picked = run(group, n, &Seed::default());
+    ('a'..='c').map(|peer| picked.chars().filter(|c| *c == peer).count()).collect()
+}
+
+#[test]
+fn a_peer_that_comes_back_starts_slowly() {
+    for algo in [Algo::RoundRobin, Algo::LeastConn] {
+        let g = weights(algo, &[2, 2, 4]);
+        let snapshot = g.snapshot();
+        let c = &snapshot.primary.peers()[2];
+        let now_ms: i64 = crate::base::clock::mono_ms().try_into().expect("a young process");
+        // An hour, so that the test takes no part of it.
+        c.begin_ramp(3_600_000, now_ms);
+        assert_eq!(shares(&g, 100), [50, 50, 0]);
+        c.begin_ramp(3_600_000, now_ms - 1_800_000);
+        assert_eq!(shares(&g, 600), [200, 200, 200]);
+        c.begin_ramp(3_600_000, now_ms - 3_600_000);
+        assert_eq!(shares(&g, 8), [2, 2, 4]);
+    }
+}
+
+#[test]
+fn the_only_one_left_is_used_however_slow() {
+    let g = weights(Algo::RoundRobin, &[1, 1]);
+    let snapshot = g.snapshot();
+    let now_ms: i64 = crate::base::clock::mono_ms().try_into().expect("a young process");
+    snapshot.primary.peers()[1].begin_ramp(3_600_000, now_ms);
+    snapshot.primary.peers()[0].set_down(true);
+    assert_eq!(run(&g, 3, &Seed::default()), "bbb");
+}
+
+#[test]
+fn slow_start_begins_with_each_recovery() {
+    let mut slow = server(2, 1);
+    (slow.slow_start_ms, slow.fail_timeout_s) = (3_600_000, 10);
+    let g = group(Algo::RoundRobin, vec![server(1, 1), slow]);
+    let peer = g.snapshot().primary.peers()[1].clone();
+    assert_eq!(shares(&g, 10)[1], 5, "not at the start");
+    let bit = crate::upstream::CheckBit::nth(0);
+    peer.shade(bit, true, 0);
+    peer.shade(bit, false, 0);
+    assert_eq!(shares(&g, 10)[1], 0, "a check lets it in again");
+    peer.begin_ramp(1, -1);
+    assert_eq!(shares(&g, 10)[1], 5);
+    // A request fails, fail_timeout passes, the next request goes well.
+    peer.enter(100, true);
+    peer.fail(100);
+    peer.leave();
+    peer.enter(120, true);
+    peer.pass();
+    peer.leave();
+    assert!(shares(&g, 10)[1] <= 1, "requests found it well again");
+}

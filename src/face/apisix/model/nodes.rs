@@ -136,6 +136,7 @@ impl Nodes {
                 max_fails: 0,
                 fail_timeout_s: 10,
                 max_conns: 0,
+                slow_start_ms: 0,
                 down: false,
             };
             let same = |node: &&Node| {
