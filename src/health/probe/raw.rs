@@ -4,8 +4,8 @@
 //!  "HTTP/1.1 404 Not Found\r\n" ──▶ status 404 ── among the valid ones? ──▶ Passed | BadStatus
 //! ```
 //!
-//! Headers and body are read only to keep the connection. Without a list of valid statuses any line is a pass, be it an
-//! SSH banner: that is what the Lua library does.
+//! Headers and body are read only to keep the connection. Without a list of valid statuses any line
+//! is a pass, be it an SSH banner: that is what the Lua library does.
 
 use bstr::{BString, ByteSlice};
 
