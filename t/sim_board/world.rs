@@ -339,6 +339,7 @@ impl World {
             max_fails: 1,
             fail_timeout_s: 10,
             max_conns: 0,
+            slow_start_ms: 0,
             down: false,
         };
         let mut spec = TargetSpec::new(key.name.clone(), key.server.clone(), Some(addr));
