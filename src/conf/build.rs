@@ -10,6 +10,7 @@
 //! A mistake in one directive never hides the mistakes in the others.
 
 mod check;
+mod elsewhere;
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@
 
 use bstr::ByteSlice;
 
-use super::{Builder, Frame};
+use super::{Builder, Frame, elsewhere};
 use crate::conf::diag::{Diag, Severity};
 use crate::conf::row::{self, HTTP, MAIN, Row, Shape};
 use crate::conf::scope::Scope;
@@ -65,6 +65,9 @@ impl Builder<'_> {
     fn unknown(&self, d: &Directive) -> Diag {
         let name = d.name();
         let diag = Diag::emerg(format!("unknown directive \"{name}\""));
+        if let Some(advice) = elsewhere::advice(name) {
+            return diag.hint(advice);
+        }
         match self.table.closest(name, self.context()) {
             Some(close) => diag.hint(format!("did you mean \"{close}\"?")),
             None => diag,

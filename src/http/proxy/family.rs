@@ -1,7 +1,7 @@
 //! The protocols requests are passed on in, and whose directives count for each.
 //!
 //! ```text
-//!  proxy_* ─▶ Http    grpc_* ─▶ Grpc    fastcgi_* scgi_* uwsgi_* ─▶ CGI's kin    memcached_* memc_*
+//!  proxy_* ─▶ Http    grpc_* ─▶ Grpc    fastcgi_* scgi_* uwsgi_* ─▶ CGI    memcached_* memc_*
 //!                 one Passage, one cache; they differ in what is sent and how answers are read
 //! ```
 
