@@ -10,13 +10,17 @@ mod bad;
 mod checks;
 mod gateway;
 mod scene;
+mod secure;
 mod tse;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 5] =
-        [admin::ROWS, bad::ROWS, checks::ROWS, gateway::ROWS, tse::ROWS];
+    let tables: [&[(&str, Check)]; 6] =
+        [admin::ROWS, bad::ROWS, checks::ROWS, gateway::ROWS, secure::ROWS, tse::ROWS];
     let rows = tables.into_iter().flatten();
-    rows.map(|(name, run)| Case::check(format!("kong/{name}"), *run)).collect()
+    let mut cases: Vec<Case> =
+        rows.map(|(name, run)| Case::check(format!("kong/{name}"), *run)).collect();
+    cases.extend(secure::cases());
+    cases
 }

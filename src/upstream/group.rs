@@ -16,6 +16,7 @@ use super::keepalive::KeepaliveConf;
 use super::peer::{Peer, PeerConf};
 use super::pick::{Algo, Points, Seed, Tries};
 use super::report::{Report, Subscribers, Watchers};
+use crate::base::clock;
 use crate::conf::Scope;
 use crate::net::addr::Addr;
 
@@ -139,6 +140,10 @@ impl Group {
 
     /// Tells the subscribers what happened to a request.
     pub fn report(&self, report: &Report) {
+        if *self.algo() == Algo::Latency {
+            let took_ms = report.took.as_millis() as u64;
+            report.peer.latency().observe(took_ms, clock::mono_ms());
+        }
         self.reports.tell(report);
     }
 

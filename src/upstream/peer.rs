@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bstr::BString;
 
+use super::ewma::Ewma;
 use super::ramp::Ramp;
 use crate::base::clock;
 use crate::net::addr::Addr;
@@ -152,6 +153,11 @@ impl Peer {
         self.conf.max_conns > 0 && self.conns() >= self.conf.max_conns
     }
 
+    /// How long answers took; kept for groups that choose by it.
+    pub fn latency(&self) -> &Ewma {
+        &self.state.latency
+    }
+
     pub fn conns(&self) -> u32 {
         self.state.conns.load(Relaxed)
     }
@@ -279,6 +285,7 @@ struct State {
     current_weight: AtomicI64,
     /// Since the peer was let in again.
     ramp: Ramp,
+    latency: Ewma,
 }
 
 fn mono_ms() -> i64 {

@@ -1,5 +1,6 @@
 """A server with grpcio's health service on the PORT of the command line, behind TLS when a
-certificate and its key follow. A line of standard input sets a service: SERVING orders."""
+certificate and its key follow. A line of standard input sets a service: SERVING orders; a dot
+stands for the server as a whole."""
 
 import sys
 from concurrent import futures
@@ -20,5 +21,6 @@ server.start()
 print("ready" if bound else "no port", flush=True)
 for line in sys.stdin:
     status, service = line.split()
+    service = "" if service == "." else service
     servicer.set(service, health_pb2.HealthCheckResponse.ServingStatus.Value(status))
     print("ok", flush=True)

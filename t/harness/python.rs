@@ -19,6 +19,20 @@ pub fn run(script: &str, args: &[&str]) -> Result<(), String> {
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
+/// Runs a module that is a program; all it says is the error.
+pub fn module(name: &str, args: &[&str]) -> Result<(), String> {
+    let output = with_packages(Command::new("python3").args(["-m", name]))
+        .args(args)
+        .current_dir(std::env::temp_dir())
+        .output()
+        .map_err(|e| format!("python3: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let (out, err) = (output.stdout, output.stderr);
+    Err(String::from_utf8_lossy(&[out, err].concat()).trim().to_owned())
+}
+
 /// A script that goes on running; it answers every line with a line.
 pub struct Talk {
     child: Child,
@@ -68,12 +82,13 @@ impl Drop for Talk {
 
 fn command(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("python3");
+    command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script)).args(args);
+    with_packages(&mut command);
     command
-        .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script))
-        .args(args)
-        .env("PYTHONPATH", packages())
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    command
+}
+
+fn with_packages(command: &mut Command) -> &mut Command {
+    command.env("PYTHONPATH", packages()).env("PYTHONDONTWRITEBYTECODE", "1")
 }
 
 fn packages() -> PathBuf {

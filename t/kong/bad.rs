@@ -19,6 +19,7 @@ pub const ROWS: &[(&str, Check)] = &[
     ("verbs and paths", verbs),
     ("keys open, and are not told", secret),
     ("bodies beyond the limit", big),
+    ("fields without effect are refused", without_effect),
 ];
 
 fn refused_by(scene: &Scene, checks: Value, pointer: &str, text: &str) -> Result<(), String> {
@@ -149,6 +150,60 @@ fn keys() -> Result<(), String> {
     same(&fault["fields"]["hash_on_header"], &json!("required field missing"))?;
     let sticky = json!({ "algorithm": "sticky-sessions" });
     scene.call("PATCH", "/upstreams/svc", &sticky)?.says(400, "expected one of")
+}
+
+/// Fields that could have no effect, in Kong's words.
+fn without_effect() -> Result<(), String> {
+    let scene = Scene::start()?;
+    scene.serve(&[])?;
+    let id = "6a3b8c36-1c63-4f0a-9a5d-0b6d2d0c7a11";
+    let cert = json!({ "client_certificate": { "id": id } });
+    for path in ["/upstreams/svc", "/services/web"] {
+        if path.starts_with("/services") {
+            let https = json!({ "protocol": "https" });
+            scene.call("PATCH", path, &https)?.has(200)?;
+        }
+        let fault = scene.call("PATCH", path, &cert)?.has(400)?;
+        same(&json!([fault["code"], fault["name"]]), &json!([4, "foreign key violation"]))?;
+        same(&fault["fields"], &cert)?;
+    }
+    let authorities = json!({ "ca_certificates": [id] });
+    scene.call("PATCH", "/services/web", &authorities)?.says(400, "does not exist")?;
+    scene.call("PATCH", "/services/web", &json!({ "ca_certificates": [] }))?.has(200)?;
+    scene
+        .call("PATCH", "/services/web", &json!({ "protocol": "http", "ca_certificates": null }))?
+        .has(200)?;
+    for field in [json!({ "tls_verify": true }), json!({ "tls_verify_depth": 2 })] {
+        let fault = scene.call("PATCH", "/services/web", &field)?.has(400)?;
+        let name = field.as_object().and_then(|map| map.keys().next().cloned()).unwrap_or_default();
+        same(&fault["fields"][&name], &json!("value must be null"))?;
+    }
+    let plain = ["sources", "destinations"];
+    for name in plain {
+        let route = json!({ "paths": ["/"], name: [{ "ip": "10.0.0.1" }] });
+        let text = format!(
+            "schema violation ({name}: cannot set '{name}' when 'protocols' is 'http' or 'https')"
+        );
+        scene.call("POST", "/services/web/routes", &route)?.says(400, &text)?;
+    }
+    let route = json!({ "paths": ["/"], "protocols": ["http"], "snis": ["a.org"] });
+    scene.call("POST", "/services/web/routes", &route)?.says(400, "'snis' can only be set when")?;
+    for (hash, text) in [
+        (
+            json!({ "hash_on": "ip", "hash_fallback": "ip" }),
+            "hash_fallback: expected one of: none, consumer, header, cookie, path, query_arg, \
+             uri_capture",
+        ),
+        (json!({ "hash_on": "none", "hash_fallback": "ip" }), "expected one of: none"),
+        (
+            json!({ "hash_on": "header", "hash_on_header": "a", "hash_fallback": "header",
+                    "hash_fallback_header": "a" }),
+            "values of these fields must be distinct: 'hash_on_header', 'hash_fallback_header'",
+        ),
+    ] {
+        scene.call("PATCH", "/upstreams/svc", &hash)?.says(400, text)?;
+    }
+    scene.stop().map(drop)
 }
 
 fn verbs() -> Result<(), String> {

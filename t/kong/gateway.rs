@@ -18,7 +18,10 @@ pub const ROWS: &[(&str, Check)] = &[
     ("a changed route or target counts for the next request", at_once),
     ("consistent hashing by header, cookie, path", hashed),
     ("least connections", least),
+    ("latency", latency),
     ("weights", weights),
+    ("paths are joined as path_handling says", joined),
+    ("consistent hashing by address, argument and capture, and what is in their place", keys),
     ("https only", https_only),
     ("answers of broken services are Kong's", broken),
 ];
@@ -258,4 +261,112 @@ fn broken() -> Result<(), String> {
     scene.call("POST", "/services/slow/routes", &json!({ "paths": ["/slow"] }))?.has(201)?;
     up.takes(std::time::Duration::from_secs(2));
     same(&message(&scene.get("/slow")?)?, &json!([504, "The upstream server is timing out"]))
+}
+
+/// The one that answers late is asked seldom, and asked again when it has become quick.
+fn latency() -> Result<(), String> {
+    let ((a, b), scene) = (two()?, Scene::start()?);
+    scene.serve(&[&a.text(), &b.text()])?;
+    let algorithm = json!({ "algorithm": "latency" });
+    scene.call("PATCH", "/upstreams/svc", &algorithm)?.has(200)?;
+    a.takes(std::time::Duration::from_millis(60));
+    let of_a = || -> Result<usize, String> {
+        let mut count = 0;
+        for _ in 0..20 {
+            count += usize::from(scene.get("/")?.body_text() == a.port.to_string());
+        }
+        Ok(count)
+    };
+    of_a()?;
+    let slow = of_a()?;
+    if slow > 5 {
+        return Err(format!("{slow} of 20 requests went to the slow one"));
+    }
+    a.takes(std::time::Duration::ZERO);
+    b.takes(std::time::Duration::from_millis(60));
+    of_a()?;
+    let quick = (of_a()?, of_a()?);
+    if quick.0 + quick.1 < 20 {
+        return Err(format!("{quick:?} of 20 requests went to the one that is quick now"));
+    }
+    scene.stop().map(drop)
+}
+
+fn joined() -> Result<(), String> {
+    let (up, scene) = (Backend::start()?, Scene::start()?);
+    scene.serve(&[&up.text()])?;
+    scene.call("PATCH", "/services/web", &json!({ "path": "/s" }))?.has(200)?;
+    for (name, handling, strip) in
+        [("a", "v0", true), ("b", "v0", false), ("c", "v1", true), ("d", "v1", false)]
+    {
+        let route = json!({ "paths": [format!("/{name}")], "strip_path": strip,
+                            "path_handling": handling });
+        scene.call("POST", "/services/web/routes", &route)?.has(201)?;
+    }
+    let rows = [
+        ("/ax/y", "/s/x/y"),
+        ("/a/", "/s/"),
+        ("/bx", "/s/bx"),
+        ("/cx/y", "/sx/y"),
+        ("/c/x", "/s/x"),
+        ("/dx", "/sdx"),
+    ];
+    for (path, wanted) in rows {
+        scene.get(path)?;
+        let head = up.heads().last().cloned().unwrap_or_default();
+        if !head.starts_with(&format!("GET {wanted} HTTP/1.1\r\n")) {
+            return Err(format!("{path}: {head}"));
+        }
+    }
+    scene.stop().map(drop)
+}
+
+fn keys() -> Result<(), String> {
+    let backends: Vec<Backend> = (0..4).map(|_| Backend::start()).collect::<Result<_, _>>()?;
+    let scene = Scene::start()?;
+    let texts: Vec<String> = backends.iter().map(Backend::text).collect();
+    scene.serve(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let by = |hash: Value| scene.call("PATCH", "/upstreams/svc", &hash)?.has(200);
+    let spread = |paths: &[String], headers: &str| -> Result<usize, String> {
+        let mut used = HashSet::new();
+        for path in paths {
+            let first = scene.ask(path, headers)?.body_text();
+            same(&json!(scene.ask(path, headers)?.body_text()), &json!(first))?;
+            used.insert(first);
+        }
+        Ok(used.len())
+    };
+    let each = |text: &str| -> Vec<String> {
+        (0..24).map(|n| text.replace('#', &n.to_string())).collect()
+    };
+    by(json!({ "algorithm": "consistent-hashing", "hash_on": "ip" }))?;
+    same(&json!(spread(&each("/p#?id=#"), "")?), &json!(1))?;
+    by(json!({ "hash_on": "query_arg", "hash_on_query_arg": "id", "hash_fallback": "path" }))?;
+    if spread(&each("/p?id=#"), "")? < 3 {
+        return Err("24 arguments have less than three places".into());
+    }
+    // Without the argument the path counts; the argument of one is the same on every path.
+    if spread(&each("/p#"), "")? < 3 {
+        return Err("24 paths have less than three places".into());
+    }
+    same(&json!(spread(&each("/p#?id=7"), "")?), &json!(1))?;
+    let route = json!({ "paths": ["~/u/(?<user>\\w+)"] });
+    scene.call("POST", "/services/web/routes", &route)?.has(201)?;
+    by(
+        json!({ "hash_on": "uri_capture", "hash_on_uri_capture": "user", "hash_on_query_arg": null,
+               "hash_fallback": "none" }),
+    )?;
+    if spread(&each("/u/u#"), "")? < 3 {
+        return Err("24 captures have less than three places".into());
+    }
+    same(&json!(spread(&each("/u/same/#"), "")?), &json!(1))?;
+    // The fallback of a header is another header.
+    by(json!({ "hash_on": "header", "hash_on_header": "x-a", "hash_on_uri_capture": null,
+               "hash_fallback": "header", "hash_fallback_header": "x-b" }))?;
+    same(&json!(spread(&each("/p#"), "X-B: 1")?), &json!(1))?;
+    // Consumers there are none: their place is taken by what is said to.
+    by(json!({ "hash_on": "consumer", "hash_on_header": null, "hash_fallback": "ip",
+               "hash_fallback_header": null }))?;
+    same(&json!(spread(&each("/p#"), "")?), &json!(1))?;
+    scene.stop().map(drop)
 }

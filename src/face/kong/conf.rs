@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!  kong_preset tse [threshold_exclusive];     http: Tencent's ranges and defaults
+//!  kong_trusted_certificate FILE;             http: whom checks and services over TLS trust
 //!  location / { kong_admin; kong_admin_key KEY; }        :8001
 //!  location / { kong_gateway; }                          :8000
 //!  location / { kong_status; }                           :8100, /status and /metrics only
 //! ```
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bstr::ByteSlice;
@@ -18,6 +20,7 @@ use crate::conf::{Builder, Diag, Directive, Part};
 use crate::face::key::Key;
 use crate::http::Handler;
 use crate::http::build::Content;
+use crate::net::tls::{ClientSpec, ClientTls};
 
 pub const ROWS: &[Row] = &[
     row("kong_admin", LOCATION, take(0), |b, d| attach(b, d, &admin::HANDLER)),
@@ -26,13 +29,20 @@ pub const ROWS: &[Row] = &[
     row("kong_admin_key", HTTP_LEVELS, take(1), add_key),
     row("kong_tse_secret", HTTP_LEVELS, take(2), add_secret),
     row("kong_preset", HTTP, args(1, 2), set_preset),
+    row("kong_trusted_certificate", HTTP, take(1), |b, d| {
+        let file = b.conf_path(d.arg(1));
+        ClientTls::build(&ClientSpec { trusted: Some(file.clone()), ..ClientSpec::default() })
+            .map_err(|error| Diag::emerg(error.to_string()))?;
+        d.once(&mut b.main::<KongConf>().trusted, |_| Ok(file))
+    }),
 ];
 
 /// What the configuration as a whole says; a part of the main level.
 #[derive(Default)]
 pub struct KongConf {
     pub used: bool,
-    options: Option<Options>,
+    preset: Option<(Preset, bool)>,
+    trusted: Option<PathBuf>,
 }
 
 impl Part for KongConf {
@@ -41,7 +51,8 @@ impl Part for KongConf {
 
 impl KongConf {
     pub fn options(&self) -> Options {
-        self.options.unwrap_or_default()
+        let (preset, exclusive) = self.preset.unwrap_or_default();
+        Options { preset, exclusive, trusted: self.trusted.clone() }
     }
 }
 
@@ -117,5 +128,5 @@ fn set_preset(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         b"threshold_exclusive" if preset == Preset::Tse => true,
         _ => return Err(d.bad_param(2)),
     };
-    d.once(&mut b.main::<KongConf>().options, |_| Ok(Options { preset, exclusive }))
+    d.once(&mut b.main::<KongConf>().preset, |_| Ok((preset, exclusive)))
 }

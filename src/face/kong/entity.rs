@@ -63,6 +63,7 @@ pub enum Algorithm {
     RoundRobin,
     ConsistentHashing,
     LeastConnections,
+    Latency,
 }
 
 /// Where the key of a hash comes from.
@@ -105,6 +106,8 @@ pub struct Service {
     pub write_timeout: u64,
     pub read_timeout: u64,
     pub tls_verify: Option<bool>,
+    #[serde(default)]
+    pub tls_verify_depth: Option<u32>,
     pub enabled: bool,
 }
 
@@ -129,9 +132,19 @@ pub struct Route {
     pub https_redirect_status_code: u16,
     pub regex_priority: u32,
     pub strip_path: bool,
+    pub path_handling: PathHandling,
     pub preserve_host: bool,
     pub service: Option<Ref>,
     pub created_at: f64,
+}
+
+/// How what is left of a path is joined to the service's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathHandling {
+    #[default]
+    V0,
+    V1,
 }
 
 /// A mention of another entity, by its id.

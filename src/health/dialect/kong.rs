@@ -112,6 +112,11 @@ impl Healthchecks {
         limits.iter().any(|limit| *limit > 0)
     }
 
+    /// Whether probes speak HTTP/2, and over TLS nothing else.
+    pub fn asks_grpc(&self) -> bool {
+        matches!(self.active.kind, ProbeType::Grpc | ProbeType::Grpcs)
+    }
+
     /// Whether a target that went down can come back without somebody calling the Admin API.
     pub fn recovers(&self) -> bool {
         let probed = self.is_active() && self.active.unhealthy.interval > 0.0;

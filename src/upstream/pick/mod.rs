@@ -8,6 +8,7 @@
 
 mod hash;
 mod ip_hash;
+mod latency;
 mod least_conn;
 mod random;
 mod round_robin;
@@ -39,6 +40,8 @@ pub enum Algo {
     Random {
         two: bool,
     },
+    /// Of two by chance the one that answers sooner.
+    Latency,
 }
 
 impl Algo {
@@ -58,6 +61,7 @@ impl Algo {
             Self::Hash { consistent: true, .. } => hash::Consistent.pick(set, turn, now_s),
             Self::Random { two: false } => random::Random.pick(set, turn, now_s),
             Self::Random { two: true } => random::Two.pick(set, turn, now_s),
+            Self::Latency => latency::Latency.pick(set, turn, now_s),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::least_conn::load;
 use super::{MAX_MISSES, Pick, RoundRobin, Turn, at_weight};
-use crate::upstream::PeerSet;
+use crate::upstream::{Peer, PeerSet};
 
 /// `random`.
 pub(super) struct Random;
@@ -32,23 +32,33 @@ pub(super) struct Two;
 
 impl Pick for Two {
     fn pick(&self, set: &PeerSet, turn: &mut Turn, now_s: i64) -> Option<usize> {
-        if turn.misses > MAX_MISSES || set.peers().len() < 2 || set.total_weight() == 0 {
-            return RoundRobin.pick(set, turn, now_s);
+        of_two(set, turn, now_s, |a, b| load(a, b) > load(b, a))
+    }
+}
+
+/// Draws two peers and takes the second, unless it is worse.
+pub(super) fn of_two(
+    set: &PeerSet,
+    turn: &mut Turn,
+    now_s: i64,
+    is_worse: impl Fn(&Peer, &Peer) -> bool,
+) -> Option<usize> {
+    if turn.misses > MAX_MISSES || set.peers().len() < 2 || set.total_weight() == 0 {
+        return RoundRobin.pick(set, turn, now_s);
+    }
+    let mut first: Option<usize> = None;
+    loop {
+        let at = at_weight(set, chance(set.total_weight()));
+        if first != Some(at) && turn.can_use(set, at, now_s) {
+            let Some(before) = first else {
+                first = Some(at);
+                continue;
+            };
+            let (a, b) = (&set.peers()[at], &set.peers()[before]);
+            return Some(if is_worse(a, b) { before } else { at });
         }
-        let mut first: Option<usize> = None;
-        loop {
-            let at = at_weight(set, chance(set.total_weight()));
-            if first != Some(at) && turn.can_use(set, at, now_s) {
-                let Some(before) = first else {
-                    first = Some(at);
-                    continue;
-                };
-                let (a, b) = (&set.peers()[at], &set.peers()[before]);
-                return Some(if load(a, b) > load(b, a) { before } else { at });
-            }
-            if turn.miss() {
-                return RoundRobin.pick(set, turn, now_s);
-            }
+        if turn.miss() {
+            return RoundRobin.pick(set, turn, now_s);
         }
     }
 }

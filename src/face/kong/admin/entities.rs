@@ -148,6 +148,10 @@ impl Desk<'_> {
 
 /// Entities mention each other by id; a client may say a name.
 fn resolve_mentions(made: &mut Object, catalog: &Catalog) -> Result<(), Reply> {
+    // There is no collection of certificates, so there is none to mention.
+    if let Some(mention) = made.get("client_certificate").filter(|mention| mention.is_object()) {
+        return Err(Reply::foreign_key("client_certificate", "certificates", mention));
+    }
     for (field, sort) in [("service", Sort::Services), ("upstream", Sort::Upstreams)] {
         let Some(mention) = made.get(field).filter(|mention| mention.is_object()).cloned() else {
             continue;
@@ -155,7 +159,7 @@ fn resolve_mentions(made: &mut Object, catalog: &Catalog) -> Result<(), Reply> {
         let key = mention.get("id").or_else(|| mention.get("name")).and_then(Value::as_str);
         match key.and_then(|key| catalog.find(sort, key)) {
             Some(found) => _ = made.insert(field.into(), json!({ "id": found.id })),
-            None => return Err(Reply::foreign_key(field, sort, &mention)),
+            None => return Err(Reply::foreign_key(field, sort.plural(), &mention)),
         }
     }
     Ok(())

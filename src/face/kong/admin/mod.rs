@@ -89,7 +89,7 @@ impl Admin {
             _ if self.reads_only => Err(Reply::not_found()),
             [] => allow(&call, "GET, HEAD, OPTIONS", || Reply::ok(status::node(live))),
             ["openapi.json"] => {
-                allow(&call, "GET, HEAD, OPTIONS", || Reply::ok(openapi::document(live.options)))
+                allow(&call, "GET, HEAD, OPTIONS", || Reply::ok(openapi::document(&live.options)))
             }
             ["schemas", plural] => match sort_of(plural) {
                 Some(sort) => allow(&call, "GET, HEAD, OPTIONS", || {

@@ -13,7 +13,7 @@ use super::super::schema::{Field, Kind};
 use super::rules;
 
 /// The description of the whole face.
-pub fn document(options: Options) -> Value {
+pub fn document(options: &Options) -> Value {
     let mut paths = Map::new();
     for sort in [Sort::Upstreams, Sort::Services, Sort::Routes] {
         let plural = sort.plural();

@@ -72,8 +72,7 @@ impl Reply {
     }
 
     /// Code 4: an entity that is mentioned does not exist.
-    pub fn foreign_key(field: &str, sort: Sort, mention: &Value) -> Self {
-        let plural = sort.plural();
+    pub fn foreign_key(field: &str, plural: &str, mention: &Value) -> Self {
         let key = match (mention.get("id"), mention.get("name")) {
             (Some(id), _) => format!("id={id}"),
             (None, Some(name)) => format!("name={name}"),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Preset;
 use super::super::catalog::Sort;
-use super::super::schema::fields::{is_uuid, split_host, spread_url};
+use super::super::schema::fields::{HASH_ON, is_uuid, split_host, spread_url};
 use super::super::schema::{self, Faults, Field};
 
 /// Checks an entity: field by field, then as a whole. Returns it with every default.
@@ -18,7 +18,7 @@ pub fn check(
         Sort::Upstreams => upstream(&made)?,
         Sort::Targets => target(&mut made),
         Sort::Routes => route(&made)?,
-        Sort::Services => {}
+        Sort::Services => service(&made)?,
     }
     Ok(made)
 }
@@ -60,10 +60,53 @@ fn upstream(made: &Map<String, Value>) -> Result<(), Faults> {
             faults.add(&needs, Faults::text("required field missing"));
         }
     }
-    let is = |field: &str, word: &str| made.get(field).is_some_and(|value| value == word);
-    if !is("hash_fallback", "none") && (is("hash_on", "none") || is("hash_on", "cookie")) {
+    fallback(made, &mut faults);
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// What `hash_fallback` may be beside a `hash_on`: none where that always finds something, and
+/// never the same.
+fn fallback(made: &Map<String, Value>, faults: &mut Faults) {
+    let word = |field: &str| made.get(field).and_then(Value::as_str).unwrap_or("none");
+    let (on, fallback) = (word("hash_on"), word("hash_fallback"));
+    let allowed: Vec<&str> = match on {
+        "none" | "cookie" => vec!["none"],
+        "consumer" | "ip" | "path" => HASH_ON.iter().copied().filter(|w| *w != on).collect(),
+        _ => HASH_ON.to_vec(),
+    };
+    if !allowed.contains(&fallback) {
         faults.join(Faults::entity("failed conditional validation given value of field 'hash_on'"));
-        faults.add("hash_fallback", Faults::text("expected one of: none"));
+        let text = format!("expected one of: {}", allowed.join(", "));
+        faults.add("hash_fallback", Faults::text(text));
+    }
+    for kind in ["header", "query_arg", "uri_capture"] {
+        let (a, b) = (format!("hash_on_{kind}"), format!("hash_fallback_{kind}"));
+        let told = made.get(&a).filter(|value| !value.is_null());
+        if told.is_some() && told == made.get(&b) {
+            let text = format!("values of these fields must be distinct: '{a}', '{b}'");
+            faults.join(Faults::entity(text));
+        }
+    }
+}
+
+/// What is about TLS needs a protocol that has it.
+fn service(made: &Map<String, Value>) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    if made.get("protocol").is_some_and(|protocol| protocol == "http") {
+        let of_tls = ["client_certificate", "tls_verify", "tls_verify_depth", "ca_certificates"];
+        for name in of_tls.iter().filter(|name| made.get(**name).is_some_and(|v| !v.is_null())) {
+            let text = "failed conditional validation given value of field 'protocol'";
+            faults.join(Faults::entity(text));
+            faults.add(name, Faults::text("value must be null"));
+        }
+    }
+    // There is no collection of authorities: whom to trust is the configuration's to say.
+    if faults.is_empty()
+        && let Some(Value::Array(ids)) = made.get("ca_certificates")
+        && let Some(id) = ids.first().and_then(Value::as_str)
+    {
+        let text = format!("the CA certificate '{id}' does not exist");
+        faults.add("ca_certificates", Faults::text(text));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
@@ -95,6 +138,21 @@ fn route(made: &Map<String, Value>) -> Result<(), Faults> {
         Some(Value::Object(map)) => !map.is_empty(),
         _ => false,
     };
+    let mut faults = Faults::default();
+    for name in ["sources", "destinations"] {
+        if filled(&name) {
+            let text = format!("cannot set '{name}' when 'protocols' is 'http' or 'https'");
+            faults.add(name, Faults::text(text));
+        }
+    }
+    if !secure && filled(&"snis") {
+        let text = "'snis' can only be set when 'protocols' is 'grpcs', 'https', 'tls' or \
+                    'tls_passthrough'";
+        faults.add("snis", Faults::text(text));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     let (names, word) = match secure {
         true => (&["methods", "hosts", "headers", "paths", "snis"][..], "https"),
         false => (&["methods", "hosts", "headers", "paths"][..], "http"),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::entity::{Route, Service};
-use super::live::upstream::TLS;
+use super::live::trust::Wanted;
 use super::live::{Live, Upstream};
 use super::router::Found;
 use crate::conf::Scope;
@@ -67,7 +67,7 @@ async fn pass(r: &Rc<Request>) -> Flow {
     if !upstream.has_enough() {
         return refuse(r, 503, RING);
     }
-    let to = plan(r, &asked, &found, &service, &upstream);
+    let to = plan(r, &asked, &found, &live, (&service, &upstream));
     drop(tables);
     match forward(r, to).await {
         Ok(flow) => flow,
@@ -84,8 +84,8 @@ fn plan(
     r: &Rc<Request>,
     asked: &request::Asked,
     found: &Found<'_>,
-    service: &Arc<Service>,
-    upstream: &Upstream,
+    live: &Live,
+    (service, upstream): (&Arc<Service>, &Upstream),
 ) -> Forward {
     let host = origin_host(asked, found.route, service, upstream);
     let uri = asked.upstream_uri(r, found, service);
@@ -104,17 +104,23 @@ fn plan(
             max_requests: KEEPALIVE_REQUESTS,
             ..KeepaliveConf::with_max_idle(KEEPALIVE_IDLE)
         }),
-        secure: TLS.clone().filter(|_| service.is_tls()).map(|tls| Secure {
-            tls,
-            verify: service.tls_verify.unwrap_or(false),
-            name: without_port(&host),
-        }),
+        secure: secure(live, service, &host),
         ..Choices::default()
     };
     let port = Bytes::from(service.port.to_string());
     let origin = Origin { tls: service.is_tls(), host, port };
     let seed = seed::seed(r, &upstream.conf, &found.captures, asked);
     Forward { target: Target { group: upstream.group.clone(), origin, uri }, seed, choices }
+}
+
+fn secure(live: &Live, service: &Service, host: &Bytes) -> Option<Secure> {
+    if !service.is_tls() {
+        return None;
+    }
+    let wanted = Wanted { depth: service.tls_verify_depth, ..Wanted::default() };
+    let tls = live.trust.client(wanted)?;
+    let verify = service.tls_verify.unwrap_or(false);
+    Some(Secure { tls, verify, name: without_port(host) })
 }
 
 /// The Host header: the client's, the upstream's own, or the service's.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::super::entity::Service;
+use super::super::entity::{PathHandling, Service};
 use super::super::router::{Facts, Found, Router};
 use crate::base::escape;
 use crate::http::Request;
@@ -61,20 +61,14 @@ impl Asked {
 
     /// The URI for the service: its path, and what the route left of the request's.
     pub fn upstream_uri(&self, r: &Rc<Request>, found: &Found<'_>, service: &Service) -> Bytes {
-        let taken = if found.route.strip_path { found.taken } else { 0 };
         let whole = r.uri.borrow();
-        let rest = whole.get(taken..).unwrap_or_default();
         let mut text = Vec::with_capacity(whole.len() + 32);
-        text.extend_from_slice(service.path.as_deref().unwrap_or("/").as_bytes());
-        match (text.last() == Some(&b'/'), rest.first()) {
-            (_, None) => {}
-            (true, Some(b'/')) => escape::append_uri(&mut text, &rest[1..], &escape::URI),
-            (false, Some(byte)) if *byte != b'/' => {
-                text.push(b'/');
-                escape::append_uri(&mut text, rest, &escape::URI);
-            }
-            _ => escape::append_uri(&mut text, rest, &escape::URI),
-        }
+        let base = service.path.as_deref().unwrap_or("/").as_bytes();
+        let taken = found.route.strip_path.then_some(found.taken);
+        let (base, between, rest) = join(found.route.path_handling, base, &whole, taken);
+        text.extend_from_slice(base);
+        text.extend_from_slice(between);
+        escape::append_uri(&mut text, rest, &escape::URI);
         let args = r.args.borrow();
         if !args.is_empty() {
             text.push(b'?');
@@ -111,6 +105,37 @@ impl Asked {
     }
 }
 
+/// The service's path, what stands between, and what is left of the request's path. `taken` is how
+/// much of that the route strips; none when it strips nothing.
+fn join<'a>(
+    how: PathHandling,
+    base: &'a [u8],
+    whole: &'a [u8],
+    taken: Option<usize>,
+) -> (&'a [u8], &'static [u8], &'a [u8]) {
+    let (bare, slashed) = match base.split_last() {
+        Some((b'/', bare)) => (bare, true),
+        _ => (base, false),
+    };
+    let ends_so = whole.len() > 1 && whole.ends_with(b"/");
+    let rest = taken.map(|taken| whole.get(taken..).unwrap_or_default());
+    match (how, rest) {
+        // Version 1 glues the two together, but for a slash too many.
+        (PathHandling::V1, None) => (base, b"", whole.get(1..).unwrap_or_default()),
+        (PathHandling::V1, Some([b'/', ..])) if slashed => (bare, b"", rest.unwrap_or_default()),
+        (PathHandling::V1, Some(rest)) => (base, b"", rest),
+        (PathHandling::V0, None) if slashed => (base, b"", whole.get(1..).unwrap_or_default()),
+        (PathHandling::V0, None) if whole == b"/" => (base, b"", b""),
+        (PathHandling::V0, None) => (base, b"", whole),
+        // All of it was stripped: a slash at the end is the request's to say.
+        (PathHandling::V0, Some([])) if bare.is_empty() => (b"/", b"", b""),
+        (PathHandling::V0, Some([])) if ends_so => (bare, b"/", b""),
+        (PathHandling::V0, Some([])) => (bare, b"", b""),
+        (PathHandling::V0, Some(rest)) if rest[0] == b'/' => (bare, b"", rest),
+        (PathHandling::V0, Some(rest)) => (bare, b"/", rest),
+    }
+}
+
 fn line(name: &'static str, value: impl Into<Bytes>) -> (Bytes, Bytes) {
     (Bytes::from_static(name.as_bytes()), value.into())
 }
@@ -120,4 +145,44 @@ fn escape_text(text: &str) -> Bytes {
     let mut escaped = Vec::with_capacity(text.len());
     escape::append_uri(&mut escaped, text.as_bytes(), &escape::URI);
     escaped.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Service path, route path, request, and the joined paths: stripped and not, of both versions.
+    const ROWS: &[(&str, &str, &str, [&str; 4])] = &[
+        ("/", "/", "/", ["/", "/", "/", "/"]),
+        ("/", "/a", "/a", ["/", "/a", "/", "/a"]),
+        ("/", "/a", "/a/", ["/", "/a/", "/", "/a/"]),
+        ("/", "/a", "/ab", ["/b", "/ab", "/b", "/ab"]),
+        ("/s", "/", "/", ["/s", "/s", "/s", "/s"]),
+        ("/s", "/a", "/a/x", ["/s/x", "/s/a/x", "/s/x", "/sa/x"]),
+        ("/s", "/a", "/ax", ["/s/x", "/s/ax", "/sx", "/sax"]),
+        ("/s", "/a/", "/a/x", ["/s/x", "/s/a/x", "/sx", "/sa/x"]),
+        ("/s", "/a/", "/a/", ["/s/", "/s/a/", "/s", "/sa/"]),
+        ("/s/", "/a", "/a", ["/s", "/s/a", "/s/", "/s/a"]),
+        ("/s/", "/a", "/a/", ["/s/", "/s/a/", "/s/", "/s/a/"]),
+        ("/s/", "/a", "/a/x", ["/s/x", "/s/a/x", "/s/x", "/s/a/x"]),
+        ("/s/", "/a/", "/a/", ["/s/", "/s/a/", "/s/", "/s/a/"]),
+    ];
+
+    #[test]
+    fn paths_are_joined_as_both_versions_do() {
+        for (base, route, path, wanted) in ROWS {
+            let joined = |how, taken| {
+                let (base, between, rest) = join(how, base.as_bytes(), path.as_bytes(), taken);
+                String::from_utf8_lossy(&[base, between, rest].concat()).into_owned()
+            };
+            let taken = Some(route.len());
+            let got = [
+                joined(PathHandling::V0, taken),
+                joined(PathHandling::V0, None),
+                joined(PathHandling::V1, taken),
+                joined(PathHandling::V1, None),
+            ];
+            assert_eq!(got, *wanted, "{base} {route} {path}");
+        }
+    }
 }

@@ -11,9 +11,11 @@
 pub mod health;
 mod names;
 mod thread;
+pub mod trust;
 pub mod upstream;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -21,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::names::Names;
+use self::trust::Trust;
 pub use self::upstream::Upstream;
 
 use super::Preset;
@@ -37,6 +40,7 @@ pub struct Live {
     /// Tells the processes of a fleet apart.
     pub node_id: String,
     pub names: Names,
+    pub trust: Trust,
     catalog: ArcSwap<Catalog>,
     tables: ArcSwap<Tables>,
     /// Held while the catalog is read and the tables are made of it.
@@ -46,11 +50,13 @@ pub struct Live {
 }
 
 /// What the configuration says about Kong as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     pub preset: Preset,
     /// `threshold_exclusive`: limits are to be exceeded.
     pub exclusive: bool,
+    /// `kong_trusted_certificate`
+    pub trusted: Option<PathBuf>,
 }
 
 /// What traffic needs.
@@ -81,6 +87,7 @@ impl Live {
         let live = Arc::new(Self {
             node_id: new_id(),
             names: Names::default(),
+            trust: Trust::new(options.trusted.clone()),
             catalog: ArcSwap::default(),
             tables: ArcSwap::default(),
             refreshing: Mutex::default(),

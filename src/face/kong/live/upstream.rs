@@ -9,19 +9,19 @@
 //! was found out about a target is lost.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
 use super::super::entity::{Algorithm, TargetConf, UpstreamConf};
 use super::super::schema::fields::split_host;
 use super::Live;
+use super::trust::Wanted;
 use crate::base::log::{Level, emit, main_chain};
 use crate::health::dialect::kong::Around;
 use crate::health::machine::Seen;
 use crate::health::{self, Check, Key, Open, Report, Source, TargetSpec, Targets};
 use crate::net::addr::Addr;
-use crate::net::tls::{ClientSpec, ClientTls};
 use crate::upstream::{self, Algo, Body, Group, Peer, ReportKind, Server, Snapshot};
 
 /// An upstream and its targets.
@@ -130,7 +130,7 @@ impl Upstream {
             spec,
             targets: Targets::List(self.target_specs()),
             log: main_chain(),
-            tls: TLS.clone(),
+            tls: live.trust.client(Wanted { http2: checks.asks_grpc(), ..Wanted::default() }),
             generation: upstream::live_generation(),
         }))
     }
@@ -184,6 +184,7 @@ fn group_for(
     let algo = match conf.algorithm {
         Algorithm::RoundRobin => Algo::RoundRobin,
         Algorithm::LeastConnections => Algo::LeastConn,
+        Algorithm::Latency => Algo::Latency,
         Algorithm::ConsistentHashing => Algo::Hash { key: Default::default(), consistent: true },
     };
     let servers = servers(targets, matches!(algo, Algo::Hash { .. }));
@@ -252,12 +253,5 @@ fn peer_of(snapshot: &Snapshot, server: &str, addr: SocketAddr) -> Option<Arc<Pe
     };
     snapshot.primary.peers().iter().find(same).cloned()
 }
-
-/// Whom checks and traffic over TLS trust.
-pub static TLS: LazyLock<Option<ClientTls>> = LazyLock::new(|| {
-    ClientTls::build(&ClientSpec::default())
-        .inspect_err(|error| emit(Level::Error, format_args!("kong: no TLS: {error}")))
-        .ok()
-});
 
 const RING_WEIGHT_MAX: u64 = 10;

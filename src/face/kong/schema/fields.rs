@@ -273,9 +273,9 @@ pub fn spread_url(given: &mut serde_json::Map<String, Value>) -> Result<(), Stri
     Ok(())
 }
 
-/// `latency` and `sticky-sessions` are not built in and refused by name.
-const ALGORITHMS: &[&str] = &["consistent-hashing", "least-connections", "round-robin"];
-const HASH_ON: &[&str] =
+/// `sticky-sessions` is not built in and refused by name.
+const ALGORITHMS: &[&str] = &["consistent-hashing", "least-connections", "round-robin", "latency"];
+pub const HASH_ON: &[&str] =
     &["none", "consumer", "ip", "header", "cookie", "path", "query_arg", "uri_capture"];
 const SERVICE_PROTOCOLS: &[&str] = &["http", "https"];
 const ROUTE_PROTOCOLS: &[&str] = &["http", "https"];
