@@ -26,6 +26,7 @@ mod health_table;
 mod health_timelines;
 mod kong;
 mod nacos;
+mod openapi;
 mod packages;
 mod process;
 mod sim_board;
@@ -62,6 +63,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("apisix", apisix::cases),
     ("kong", kong::cases),
     ("nacos", nacos::cases),
+    ("openapi", openapi::cases),
     ("store", store::cases),
     ("blocks", blocks::cases),
 ];

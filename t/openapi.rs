@@ -39,12 +39,7 @@ const FACES: &[Face] = &[
         others: &["listen 8000;", "127.0.0.1:8100"],
         header: "X-By: schemathesis",
     },
-    Face {
-        name: "nacos",
-        listen: "127.0.0.1:8848",
-        others: &[],
-        header: "X-By: schemathesis",
-    },
+    Face { name: "nacos", listen: "127.0.0.1:8848", others: &[], header: "X-By: schemathesis" },
 ];
 
 fn run(face: &Face) -> Result<(), String> {

@@ -29,13 +29,15 @@ install_packages() {
 
 # Clients of other projects, in a folder of their own.
 install_clients() {
-    [ -d target/python/nacos ] && [ -d target/python/grpc_health ] && return
+    [ -d target/python/nacos ] && [ -d target/python/grpc_health ] \
+        && [ -d target/python/schemathesis ] && return
     local pip=(python3 -m pip install --quiet --disable-pip-version-check --target target/python)
     # The HTTP half of Nacos' client needs none of what its gRPC half depends on.
     "${pip[@]}" --no-deps 'nacos-sdk-python>=2.0,<2.1' \
         || echo "not installed, its cases are skipped: nacos-sdk-python"
     "${pip[@]}" grpcio grpcio-health-checking \
         || echo "not installed, their cases are skipped: grpcio, grpcio-health-checking"
+    "${pip[@]}" 'schemathesis>=4,<5' || echo "not installed, its cases are skipped: schemathesis"
 }
 
 # A step that is one check: passed or failed.

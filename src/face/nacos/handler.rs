@@ -19,7 +19,7 @@ use super::conf::{NacosNaming, Options};
 use super::fault::Fault;
 use super::naming::naming;
 use super::params::Params;
-use super::{auth, keep, probe, route};
+use super::{auth, keep, openapi, probe, route};
 
 /// Serves the naming API.
 pub static HANDLER: NamingHandler = NamingHandler;
@@ -57,6 +57,9 @@ async fn answer(r: &Rc<Request>, path: &str, method: &str) -> (Version, Result<A
     let options = location.scope.part::<NacosNaming>().0.as_ref();
     let defaults = Options::default();
     let options = options.unwrap_or(&defaults);
+    if openapi::is_description(path) && method == "GET" {
+        return (Version::V1, Ok(openapi::answer()));
+    }
     if auth::is_login(path) {
         let login = match method {
             "POST" => Params::read(r).await.and_then(|p| auth::login(options.auth.as_ref(), &p)),

@@ -18,6 +18,7 @@ mod fault;
 mod handler;
 mod keep;
 mod naming;
+mod openapi;
 mod params;
 mod probe;
 mod route;

@@ -23,6 +23,11 @@ pub fn find(path: &str, method: &str) -> (Version, Result<Act, Fault>) {
     (row.version, act)
 }
 
+/// All paths with their methods.
+pub fn paths() -> impl Iterator<Item = (Version, &'static str, &'static [&'static str])> {
+    ROWS.iter().map(|row| (row.version, row.path, row.methods))
+}
+
 fn version_of(path: &str) -> Version {
     match path.split('/').next() {
         Some("v1") => V1,
