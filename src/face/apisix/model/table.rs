@@ -20,10 +20,16 @@ use crate::face::apisix::names::Collection;
 pub struct Table {
     pub routes: BTreeMap<Arc<str>, Arc<Route>>,
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
-    pub upstreams: BTreeMap<Arc<str>, (Item, Arc<Upstream>)>,
+    pub upstreams: BTreeMap<Arc<str>, Arc<Shared>>,
     pub router: Arc<Router>,
     /// The router is of routes that are no more.
     routes_changed: bool,
+}
+
+/// An upstream that is a document of its own.
+pub struct Shared {
+    item: Item,
+    upstream: Arc<Upstream>,
 }
 
 impl Table {
@@ -50,9 +56,10 @@ impl Table {
                 self.services.insert(id, Arc::new(service));
             }
             Collection::Upstreams => {
-                let old = self.upstreams.get(&id).map(|(_, upstream)| upstream);
+                let old = self.upstreams.get(&id).map(|shared| &shared.upstream);
                 let upstream = Upstream::build(&item.key, &checked(&item)?, old)?;
-                self.upstreams.insert(id, (item, Arc::new(upstream)));
+                let shared = Shared { item, upstream: Arc::new(upstream) };
+                self.upstreams.insert(id, Arc::new(shared));
             }
         }
         Ok(())
@@ -78,7 +85,7 @@ impl Table {
         match collection {
             Collection::Routes => self.routes.values().map(|route| &route.item).collect(),
             Collection::Services => self.services.values().map(|service| &service.item).collect(),
-            Collection::Upstreams => self.upstreams.values().map(|(item, _)| item).collect(),
+            Collection::Upstreams => self.upstreams.values().map(|shared| &shared.item).collect(),
         }
     }
 
@@ -86,7 +93,7 @@ impl Table {
         match collection {
             Collection::Routes => self.routes.get(id).map(|route| &route.item),
             Collection::Services => self.services.get(id).map(|service| &service.item),
-            Collection::Upstreams => self.upstreams.get(id).map(|(item, _)| item),
+            Collection::Upstreams => self.upstreams.get(id).map(|shared| &shared.item),
         }
     }
 
@@ -111,7 +118,7 @@ impl Table {
         match collection {
             Collection::Routes => self.routes.get(id)?.upstream.as_ref(),
             Collection::Services => self.services.get(id)?.upstream.as_ref(),
-            Collection::Upstreams => self.upstreams.get(id).map(|(_, upstream)| upstream),
+            Collection::Upstreams => self.upstreams.get(id).map(|shared| &shared.upstream),
         }
     }
 
@@ -123,7 +130,7 @@ impl Table {
     /// The upstream requests of a route go to.
     pub fn upstream_of<'a>(&'a self, route: &'a Route) -> Option<&'a Arc<Upstream>> {
         let by_id = |id: &Option<Arc<str>>| {
-            id.as_ref().and_then(|id| self.upstreams.get(id)).map(|(_, upstream)| upstream)
+            id.as_ref().and_then(|id| self.upstreams.get(id)).map(|shared| &shared.upstream)
         };
         let service = self.service_of(route);
         route
