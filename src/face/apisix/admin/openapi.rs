@@ -118,6 +118,7 @@ fn lookups() -> Map<String, Value> {
         "schema": { "type": "string", "enum": kind_schema_names() },
     });
     let mut schema = get("The schema of a kind", &object);
+    schema["get"]["responses"]["400"] = answer("There is no such kind", mention("error"));
     schema["parameters"] = json!([kind]);
     Map::from_iter([
         ("/apisix/admin/plugins/list".to_owned(), get("The plugins", &list)),
