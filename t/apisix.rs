@@ -9,6 +9,7 @@ mod backend;
 mod bad;
 mod changes;
 mod checks;
+mod described;
 mod faces;
 mod plugins;
 mod scene;
@@ -31,5 +32,5 @@ pub fn cases() -> Vec<Case> {
     ];
     let rows = tables.into_iter().flatten();
     let rows = rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run));
-    rows.chain([faces::grpc()]).collect()
+    rows.chain([faces::grpc()]).chain(described::cases()).collect()
 }

@@ -97,9 +97,9 @@ impl View {
     /// The shape of APISIX 2.3 to 3.2.
     pub fn old_json(&self) -> Value {
         let set = self.upstream.set.load();
-        let all: Vec<&Value> = set.nodes.list.iter().map(|node| &node.spec.written).collect();
+        let all: Vec<Value> = set.nodes.list.iter().map(|node| node.spec.written()).collect();
         let up = set.nodes.list.iter().filter(|node| node.is_up());
-        let up: Vec<&Value> = up.map(|node| &node.spec.written).collect();
+        let up: Vec<Value> = up.map(|node| node.spec.written()).collect();
         json!({
             "name": format!("upstream#{}", self.name()),
             "src_type": self.collection.plural(),

@@ -24,8 +24,8 @@ pub struct NodeSpec {
     pub port: u16,
     pub weight: u32,
     pub priority: i64,
-    /// The form the document has it in, for the Control API.
-    pub written: Value,
+    /// The form the document has it in, for the Control API: as text, which takes less room.
+    written: Box<str>,
 }
 
 impl NodeSpec {
@@ -39,6 +39,7 @@ impl NodeSpec {
                     let written = serde_json::json!({
                         "host": host, "port": port, "weight": weight, "priority": 0,
                     });
+                    let written = written.to_string().into();
                     Self { host, port, weight, priority: 0, written }
                 };
                 map.iter().map(node).collect()
@@ -56,7 +57,11 @@ impl NodeSpec {
         let priority = node.get("priority").and_then(Value::as_f64).unwrap_or(0.0) as i64;
         let weight = small(node.get("weight").and_then(Value::as_f64));
         let port = port.unwrap_or(usual_port);
-        Some(Self { host, port, weight, priority, written: node.clone() })
+        Some(Self { host, port, weight, priority, written: node.to_string().into() })
+    }
+
+    pub fn written(&self) -> Value {
+        serde_json::from_str(&self.written).unwrap_or_default()
     }
 
     pub fn ip(&self) -> Option<IpAddr> {

@@ -23,7 +23,7 @@ pub struct Router {
 #[derive(Default)]
 struct Rung {
     routes: Vec<Arc<Route>>,
-    hosts: Option<Hosts>,
+    hosts: Option<Box<Hosts>>,
 }
 
 /// Places in a rung, by the hosts they ask for.
@@ -77,7 +77,7 @@ impl Rung {
         for (at, route) in self.routes.iter().enumerate() {
             hosts.add(at, route);
         }
-        self.hosts = Some(hosts);
+        self.hosts = Some(Box::new(hosts));
     }
 
     fn find(&self, host: &[u8], takes: &impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {

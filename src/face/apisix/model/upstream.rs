@@ -27,7 +27,7 @@ pub struct Upstream {
     pub specs: Vec<NodeSpec>,
     pub checks: Option<CheckSettings>,
     /// The document's `checks`, for comparing.
-    checks_text: Value,
+    checks_text: Box<str>,
     pub set: ArcSwap<Set>,
     checker: Mutex<Option<Arc<Checker>>>,
     /// TLS to the nodes, made when it is first needed.
@@ -210,8 +210,9 @@ impl Upstream {
         let conf = Conf::deserialize(document).map_err(|e| e.to_string())?;
         let usual_port = conf.usual_port();
         let specs = NodeSpec::list(document.get("nodes").unwrap_or(&Value::Null), usual_port);
-        let checks_text = document.get("checks").cloned().unwrap_or_default();
-        let checks = match &checks_text {
+        let checks = document.get("checks").unwrap_or(&Value::Null);
+        let checks_text = checks.to_string().into();
+        let checks = match checks {
             Value::Null => None,
             checks => Some(CheckSettings::deserialize(checks).map_err(|e| e.to_string())?),
         };
