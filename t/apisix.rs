@@ -15,12 +15,13 @@ mod plugins;
 mod scene;
 mod seed;
 mod shipped;
+mod traffic;
 mod vectors;
 
 use crate::harness::case::{Case, Check};
 
 pub fn cases() -> Vec<Case> {
-    let tables: [&[(&str, Check)]; 8] = [
+    let tables: [&[(&str, Check)]; 9] = [
         shipped::ROWS,
         seed::ROWS,
         checks::ROWS,
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         vectors::ROWS,
         plugins::ROWS,
         faces::ROWS,
+        traffic::ROWS,
     ];
     let rows = tables.into_iter().flatten();
     let rows = rows.map(|(name, run)| Case::check(format!("apisix/{name}"), *run));
