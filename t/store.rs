@@ -5,6 +5,7 @@
 //! ```
 
 mod etcd;
+mod faces;
 mod full;
 mod kill;
 mod locked;
@@ -17,7 +18,7 @@ use crate::harness::case::{Case, Outcome};
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![kill::case()];
     cases.extend(full::cases());
-    cases.extend(etcd::ROWS.iter().chain(locked::ROWS).map(|(name, run)| {
+    cases.extend(etcd::ROWS.iter().chain(locked::ROWS).chain(faces::ROWS).map(|(name, run)| {
         Case::new(format!("store/{name}"), move || match member::Member::missing() {
             Some(reason) => Outcome::Skipped(reason),
             None => Outcome::from(run()),

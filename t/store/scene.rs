@@ -88,10 +88,21 @@ impl Line {
     }
 
     pub fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Reply, String> {
+        self.send(method, path, &format!("X-API-KEY: {KEY}\r\n"), body)
+    }
+
+    /// With these header lines.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<Reply, String> {
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: a\r\nX-API-KEY: {KEY}\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {length}\r\n\r\n\
+             {body}"
         );
         self.socket.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
         let head = loop {
@@ -108,7 +119,10 @@ impl Line {
                 key.eq_ignore_ascii_case(name).then(|| value.to_owned())
             })
         };
-        let length = named("Content-Length").and_then(|length| length.parse().ok());
+        let length = match status {
+            204 => Some(0),
+            _ => named("Content-Length").and_then(|length| length.parse().ok()),
+        };
         let length: usize = length.ok_or_else(|| format!("no length: {text}"))?;
         while self.read.len() < head + length {
             self.more()?;

@@ -86,10 +86,11 @@ async fn answer(r: &Rc<Request>, path: &str, method: &str) -> (Version, Result<A
     let answer = act(&call);
     let touched = call.touched.take();
     if answer.is_ok() {
-        if let Err(fault) = keep::keep(&touched).await {
+        let kept = keep::keep(&touched).await;
+        touched.iter().for_each(|what| probe::sync(what.service()));
+        if let Err(fault) = kept {
             return (version, Err(fault));
         }
-        touched.iter().for_each(|what| probe::sync(what.service()));
     }
     (version, answer)
 }

@@ -23,17 +23,13 @@ pub fn start(cycle: &Cycle) -> Result<(), String> {
         probe::only_200(used.strict_http_200);
         let store = cycle.scope.part::<StoreConf>().open(&cycle.paths.prefix, keep::ROOT);
         let store = store.map_err(|e| format!("nacos_naming: {e}"))?;
-        keep::keep_in(store.clone());
-        if !std::mem::replace(&mut started.table, true) {
-            keep::restore(&store, naming());
-            naming().persistent().iter().for_each(probe::sync);
-        }
+        keep::keep_in(&store).map_err(|e| format!("nacos_naming: {e}"))?;
     }
     let http = cycle.scope.part::<HttpRoot>().0.as_ref();
     let none = ServerConf::default();
     let servers = http.map_or(&none, |http| http.scope.part::<ServerConf>());
     let follows = source::use_sources(&cycle.scope.part::<UpstreamConf>().groups, servers);
-    if (used.naming || follows) && !std::mem::replace(&mut started.thread, true) {
+    if (used.naming || follows) && !std::mem::replace(&mut *started, true) {
         begin().map_err(|e| format!("nacos: {e}"))?;
     }
     Ok(())
@@ -53,10 +49,5 @@ async fn sweep() {
     }
 }
 
-/// What this process has begun.
-struct Started {
-    table: bool,
-    thread: bool,
-}
-
-static STARTED: Mutex<Started> = Mutex::new(Started { table: false, thread: false });
+/// Whether this process has its naming thread.
+static STARTED: Mutex<bool> = Mutex::new(false);

@@ -26,6 +26,10 @@ pub fn spawn(live: &Arc<Live>) -> io::Result<()> {
 }
 
 async fn follow(weak: Weak<Live>, mut watch: Watch) {
+    // Others may have written between the first look and the watch.
+    if let Some(live) = weak.upgrade() {
+        live.refresh();
+    }
     while let Some(live) = weak.upgrade() {
         let (due, next_ms) = live.names.due();
         if !due.is_empty() {
