@@ -56,13 +56,14 @@ pub async fn keep(touched: &[Touched]) -> Result<(), Fault> {
     if keys.is_empty() {
         return Ok(());
     }
-    keys.iter().for_each(|(key, _)| *under_way().entry(key.clone()).or_default() += 1);
+    keys.iter().for_each(|(key, _)| own().entry(key.clone()).or_default().under_way += 1);
     let done = store.commit(txn).await;
+    let revision = done.as_ref().map_or(0, |done| done.revision);
     for (key, what) in &keys {
-        if ends(key) {
+        if ends(key, revision) {
             // Somebody else may have been quicker, or the store has refused.
             let health = if done.is_ok() { Health::Own } else { Health::Kept };
-            align(naming(), what, store.get(key).as_deref(), health);
+            take(what, store.get(key).as_deref(), health);
         }
     }
     done.map(drop).map_err(|error| refused(&error))
@@ -75,20 +76,31 @@ fn follow(store: &Store, mut watch: Watch) {
             return;
         }
         for change in &event.changes {
-            // A write of our own looks at the store again when it is done.
-            if under_way().contains_key(change.key()) {
+            if is_own(change.key(), event.revision) {
                 continue;
             }
             let Some(what) = touched_by(change) else { continue };
             let health = if tells_health(change) { Health::Kept } else { Health::Own };
-            align(naming(), &what, change.after.as_deref(), health);
+            take(&what, change.after.as_deref(), health);
             probe::sync(what.service());
-            if let (Touched::Instance(key, at), Health::Kept) = (&what, health)
-                && let Some(healthy) = naming().read(key, |s| Some(s.instances.get(at)?.healthy))
-            {
-                probe::told(key, at, healthy.unwrap_or(true));
-            }
         }
+    }
+}
+
+/// Aligns the table of the process, and the check of an instance whose health was set.
+fn take(what: &Touched, kept: Option<&Entry>, health: Health) {
+    let healthy = || match what {
+        Touched::Instance(key, at) => {
+            naming().read(key, |s| Some(s.instances.get(at)?.healthy)).flatten()
+        }
+        Touched::Service(_) => None,
+    };
+    let before = healthy();
+    align(naming(), what, kept, health);
+    if let (Touched::Instance(key, at), Some(now)) = (what, healthy())
+        && before.is_some_and(|before| before != now)
+    {
+        probe::told(key, at, now);
     }
 }
 
@@ -186,21 +198,44 @@ fn tells_health(change: &Change) -> bool {
     }
 }
 
-/// Counts a write of ours down; true when none is left under way for this key.
-fn ends(key: &str) -> bool {
-    let mut all = under_way();
-    let left = all.get_mut(key).map_or(0, |count| {
-        *count -= 1;
-        *count
-    });
-    if left == 0 {
-        all.remove(key);
-    }
-    left == 0
+/// What this process has written to a key.
+#[derive(Default)]
+struct Own {
+    under_way: usize,
+    /// The revision of the last one, until the watch has told it back.
+    revision: u64,
 }
 
-fn under_way() -> MutexGuard<'static, HashMap<String, usize>> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+/// Counts a write of ours down; true when none is left under way for this key.
+fn ends(key: &str, revision: u64) -> bool {
+    let mut all = own();
+    let Some(of_key) = all.get_mut(key) else { return true };
+    of_key.under_way -= 1;
+    of_key.revision = of_key.revision.max(revision);
+    let (last, unknown) = (of_key.under_way == 0, of_key.revision == 0);
+    if last && unknown {
+        all.remove(key);
+    }
+    last
+}
+
+/// Whether the table has what this change says, or something newer, from a write of our own.
+fn is_own(key: &str, revision: u64) -> bool {
+    let mut all = own();
+    let Some(of_key) = all.get(key) else { return false };
+    if of_key.under_way > 0 {
+        // It looks at the store when it is done.
+        return true;
+    }
+    let known = revision <= of_key.revision;
+    if revision >= of_key.revision {
+        all.remove(key);
+    }
+    known
+}
+
+fn own() -> MutexGuard<'static, HashMap<String, Own>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_current(store: &Store) -> bool {
@@ -313,8 +348,7 @@ impl Name {
 }
 
 static STORE: ArcSwapOption<Store> = ArcSwapOption::const_empty();
-/// Keys that are being written, and how often.
-static UNDER_WAY: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
+static OWN: LazyLock<Mutex<HashMap<String, Own>>> = LazyLock::new(Mutex::default);
 /// Where everything of ours stands in the store.
 pub const ROOT: &str = "/nacos/";
 const SERVICES: &str = "/nacos/service/";

@@ -11,7 +11,7 @@
 use serde::Serialize;
 
 use crate::face::nacos::answer::Answer;
-use crate::face::nacos::call::Call;
+use crate::face::nacos::call::{Call, Touched};
 use crate::face::nacos::fault::{Code, Fault};
 use crate::face::nacos::naming::{Checker, Service};
 
@@ -42,8 +42,15 @@ pub fn set(call: &Call<'_>) -> Result<Answer, Fault> {
             return Err(Fault::bad(Code::SERVER, text));
         }
     }
-    call.naming.change(&key, &at, |instance| instance.tell(healthy));
+    let mut durable = false;
+    call.naming.change(&key, &at, |instance| {
+        durable = !instance.ephemeral;
+        instance.tell(healthy)
+    });
     super::super::probe::told(&key, &at, healthy);
+    if durable {
+        call.touch(Touched::Instance(key, at));
+    }
     call.ok()
 }
 
