@@ -204,6 +204,8 @@ struct Own {
     under_way: usize,
     /// The revision of the last one, until the watch has told it back.
     revision: u64,
+    /// What the watch has told meanwhile.
+    told: u64,
 }
 
 /// Counts a write of ours down; true when none is left under way for this key.
@@ -212,8 +214,8 @@ fn ends(key: &str, revision: u64) -> bool {
     let Some(of_key) = all.get_mut(key) else { return true };
     of_key.under_way -= 1;
     of_key.revision = of_key.revision.max(revision);
-    let (last, unknown) = (of_key.under_way == 0, of_key.revision == 0);
-    if last && unknown {
+    let (last, told) = (of_key.under_way == 0, of_key.told >= of_key.revision);
+    if last && told {
         all.remove(key);
     }
     last
@@ -222,9 +224,10 @@ fn ends(key: &str, revision: u64) -> bool {
 /// Whether the table has what this change says, or something newer, from a write of our own.
 fn is_own(key: &str, revision: u64) -> bool {
     let mut all = own();
-    let Some(of_key) = all.get(key) else { return false };
+    let Some(of_key) = all.get_mut(key) else { return false };
     if of_key.under_way > 0 {
         // It looks at the store when it is done.
+        of_key.told = of_key.told.max(revision);
         return true;
     }
     let known = revision <= of_key.revision;
