@@ -189,3 +189,73 @@ nil
 ["GET /t", "GET /t"]
 --- response_body_like eval
 [qr/^\d+$/, qr/^\d+$/]
+
+=== keys and values of every kind in a loop that compiles
+--- http_config
+lua_shared_dict d 100k;
+--- config
+location = /t {
+  content_by_lua_block {
+    local d = ngx.shared.d
+    local long = string.rep("k", 70000)
+    for i = 1, 200 do
+      assert(d:set("text", "value" .. i) == true)
+      assert(d:set("number", i / 2, 0, 7))
+      assert(d:set("flag", i % 2 == 0))
+      assert(d:set(i, "by number"))
+      assert(d:get("text") == "value" .. i)
+      local number, flags = d:get("number")
+      assert(number == i / 2 and flags == 7)
+      assert(d:get("flag") == (i % 2 == 0))
+      assert(d:get(tostring(i)) == "by number")
+      assert(d:get("none") == nil)
+      local value, err = d:get(long)
+      assert(value == nil and err == "key too long")
+      value, err = d:get("")
+      assert(value == nil and err == "empty key")
+      value, err = d:get(nil)
+      assert(value == nil and err == "nil key")
+      value, err = d:incr("text", 1)
+      assert(value == nil and err == "not a number")
+      assert(d:incr("sum", i, 0) == i * (i + 1) / 2)
+      value, err = d:add("text", 1)
+      assert(value == false and err == "exists")
+      d:delete(i)
+      value, err = d:replace(i, 1)
+      assert(value == false and err == "not found")
+      value, err = d:set("text", {})
+      assert(value == nil and err == "bad value type")
+    end
+    ngx.say("done")
+  }
+}
+--- request
+GET /t
+--- response_body
+done
+
+=== what a dictionary must be given
+--- http_config
+lua_shared_dict d 100k;
+--- config
+location = /t {
+  content_by_lua_block {
+    local d = ngx.shared.d
+    ngx.say((select(2, pcall(d.get, "no dictionary", "key"))))
+    ngx.say((select(2, pcall(d.get, {}, "key"))))
+    ngx.say((select(2, pcall(d.set, {}, "key", 1))))
+    ngx.say((select(2, pcall(d.incr, {}, "key", 1))))
+    ngx.say((select(2, pcall(d.set, d, "key", 1, -1))))
+    d:set("key", "value")
+    ngx.say(d.get({ d[1] }, "key"))
+  }
+}
+--- request
+GET /t
+--- response_body
+bad "zone" argument
+bad "zone" argument
+bad "zone" argument
+bad "zone" argument
+bad "exptime" argument
+value
