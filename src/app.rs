@@ -131,6 +131,7 @@ const ROWS: &[&[Row]] = &[
     http::headers_more::conf::ROWS,
     http::set_misc::ROWS,
     http::try_files::ROWS,
+    face::ROWS,
     face::grpc::conf::ROWS,
     face::kong::conf::ROWS,
     face::apisix::conf::ROWS,

@@ -9,6 +9,7 @@
 //! Nothing here waits: a lock is held for the time of a few assignments. The check lives as long as
 //! a clone of its handle.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bstr::BString;
@@ -188,6 +189,9 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// The states are to be kept.
     dirty: Arc<Notify>,
+    /// When a request to the group ended, if the pace minds; 0 for never.
+    heard_ms: AtomicU64,
+    idle: AtomicBool,
 }
 
 /// Behind the lock.
@@ -207,7 +211,32 @@ impl Shared {
         dirty: Arc<Notify>,
     ) -> Self {
         let inner = Inner { board, log, tls, listeners: Vec::new(), last_id: 0 };
-        Self { inner: Mutex::new(inner), wake: Notify::new(), dirty }
+        Self {
+            inner: Mutex::new(inner),
+            wake: Notify::new(),
+            dirty,
+            heard_ms: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
+        }
+    }
+
+    /// A request ended: the first one after a quiet time wakes the runner.
+    pub(super) fn hear(&self) {
+        self.heard_ms.store(clock::mono_ms().max(1), Relaxed);
+        if self.idle.load(Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Looks whether the group has requests.
+    pub(super) fn mind_traffic(&self) {
+        let no_traffic_ms = self.lock().board.spec().pace.no_traffic_ms;
+        let heard_ms = self.heard_ms.load(Relaxed);
+        let quiet_ms = clock::fresh_mono_ms().saturating_sub(heard_ms);
+        let idle = no_traffic_ms > 0 && (heard_ms == 0 || quiet_ms >= no_traffic_ms);
+        if self.idle.swap(idle, Relaxed) != idle {
+            self.with(|board, now| board.set_idle(idle, now));
+        }
     }
 
     /// Does something to the board and tells everyone what came of it.

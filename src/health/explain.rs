@@ -100,7 +100,11 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
         let verify = if tls.verify { "verified" } else { "not verified" };
         line("tls", format!("server name: {sni}, certificate {verify}"), &["sni=", "verify="])?;
     }
-    line("every", every(spec), &["interval=", "downinter=", "fastinter=", "backoff="])?;
+    line(
+        "every",
+        every(spec),
+        &["interval=", "downinter=", "fastinter=", "backoff=", "mode=", "no_traffic"],
+    )?;
     line("connects", connects(spec), &["keepalive_time=", "check_keepalive_requests"])?;
     line("jitter", format!("up to {}", span(spec.pace.jitter_ms)), &["jitter="])?;
     line("timeout", timeout(spec), &["timeout="])?;
@@ -199,6 +203,12 @@ fn every(spec: &CheckSpec) -> String {
     let mut text = format!("{} up, {} down", span(pace.healthy_ms), span(pace.unhealthy_ms));
     if let Some(fast_ms) = pace.fast_ms {
         text.push_str(&format!(", {} wavering", span(fast_ms)));
+    }
+    if pace.skips_busy {
+        text.push_str(", not those that requests went to");
+    }
+    if pace.no_traffic_ms > 0 {
+        text.push_str(&format!(", {} without requests", span(pace.no_traffic_ms)));
     }
     if pace.backoff_max_ms > 0 {
         text.push_str(&format!(", up to {} long down", span(pace.backoff_max_ms)));

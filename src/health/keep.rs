@@ -19,9 +19,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::board::Board;
-use super::core::Core;
 use super::dialect::Dialect;
 use super::machine::{Limits, Machine, RiseFall, State};
+use super::rounds::Core;
 use super::spec::CheckSpec;
 use super::target::Target;
 use super::watch::Watch;

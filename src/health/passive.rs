@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 
 use super::board::Report;
-use super::check::Shared;
+use super::check::{self, Shared};
 use super::machine::Seen;
 use super::outcome::{Kind, Outcome};
 use super::spec::{CheckSpec, Pass, ProbeSpec};
@@ -65,11 +65,20 @@ pub(super) fn kind_of(pass: &Pass, status: u16) -> Kind {
     }
 }
 
-fn hear(check: &Weak<Shared>, report: &upstream::Report) {
-    let Some(shared) = check.upgrade() else { return };
+fn hear(weak: &Weak<Shared>, report: &upstream::Report) {
+    let Some(shared) = weak.upgrade() else { return };
+    shared.hear();
     {
-        let inner = shared.lock();
+        let mut inner = shared.lock();
         let at = inner.board.of_peer(report.peer.state_id());
+        if let Some(at) = at
+            && inner.board.spec().pace.skips_busy
+        {
+            inner.board.hear(at, check::now());
+        }
+        if !inner.board.spec().passive.is_on() {
+            return;
+        }
         // Most requests go well, to peers that are well: nothing to do, nobody to tell.
         let good = matches!(report.kind, ReportKind::Status(200..=299));
         match at {

@@ -94,6 +94,8 @@ pub struct CheckReport {
     pub dialect: &'static str,
     pub probe: &'static str,
     pub interval_ms: u64,
+    /// Where probes go instead of the peers' own port; 0 is that.
+    pub port: u16,
     /// Verdicts are being ignored: too few peers are up.
     pub panic: bool,
     pub peers: Vec<PeerReport>,
@@ -107,6 +109,7 @@ impl CheckReport {
             dialect: spec.dialect.name(),
             probe: spec.probe.name(),
             interval_ms: spec.pace.healthy_ms,
+            port: spec.port.unwrap_or_default(),
             panic: false,
             peers,
         }

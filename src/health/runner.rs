@@ -45,6 +45,7 @@ impl Runner {
             if let Some(follow) = &mut self.follow {
                 follow.look(&self.shared);
             }
+            self.shared.mind_traffic();
             self.launch(&mut flight);
             let next_at_ms = self.shared.lock().board.next_at_ms();
             let alarm = async {

@@ -60,6 +60,13 @@ pub enum What {
     },
     /// Its lease is over: it is to be deleted.
     Expired,
+    /// A probe failed for another reason than the one before; `hidden` such were not told.
+    Failing {
+        why: String,
+        /// Failures so far, and how many turn the peer.
+        counted: Option<(u64, u64)>,
+        hidden: u64,
+    },
     /// A probe ended; told only when somebody asked for these.
     Probed(Outcome),
     /// Verdicts are ignored from now on, or followed again.

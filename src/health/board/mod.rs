@@ -10,6 +10,7 @@
 //! told follows from the machines by the policy alone.
 
 mod event;
+mod quiet;
 mod results;
 mod seat;
 mod shade;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 pub use self::event::{Event, Forced, Override, What};
+use self::quiet::Quiet;
 pub use self::results::{Report, Reported};
 pub use self::seat::Seat;
 use self::shade::Shade;
@@ -52,7 +54,10 @@ pub struct Board {
     flight: usize,
     stamps: u32,
     active: bool,
+    /// The group has no requests.
+    idle: bool,
     shade: Shade,
+    quiet: Quiet,
     events: Vec<Event>,
     /// Somebody wants to hear of each probe.
     pub(super) tell_probes: bool,
@@ -97,6 +102,8 @@ impl Board {
             flight: 0,
             stamps: 0,
             active: true,
+            idle: false,
+            quiet: Quiet::default(),
             shade: Shade::default(),
             events: Vec::new(),
             tell_probes: false,

@@ -58,9 +58,10 @@ impl Board {
         if self.tell_probes {
             self.tell(Some(at), What::Probed(outcome.clone()), now);
         }
-        if let Some(seen) = self.seen(outcome) {
-            self.observe(at, seen, None, outcome, Source::Active, now);
-        }
+        let counted = self
+            .seen(outcome)
+            .and_then(|seen| self.observe(at, seen, None, outcome, Source::Active, now));
+        self.tell_failure(at, outcome, counted, now);
         self.rearm(at, now.mono_ms);
     }
 
@@ -79,7 +80,7 @@ impl Board {
 
     /// Takes a report on a seat.
     pub fn report_at(&mut self, at: usize, report: &Report, now: Now) -> Reported {
-        let before_ms = self.seats[at].interval_ms(&self.spec.pace);
+        let before_ms = self.interval_of(at);
         let default = Outcome::new(default_kind(report.seen));
         let outcome = report.outcome.as_ref().unwrap_or(&default);
         if report.outcome.is_some() && (report.seen != Seen::Success) {
@@ -122,7 +123,7 @@ impl Board {
     /// Sets the state of a target and forgets its counts; told even if nothing changes.
     pub fn force(&mut self, key: &Key, up: bool, now: Now) -> bool {
         let Some(at) = self.index.get(key).copied() else { return false };
-        let before_ms = self.seats[at].interval_ms(&self.spec.pace);
+        let before_ms = self.interval_of(at);
         let seat = &mut self.seats[at];
         let from = seat.watch.machine.state();
         seat.watch.machine.force(up);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::event::{Forced, Override};
 use crate::health::machine::State;
+use crate::health::outcome::Kind;
 use crate::health::spec::{Eject, Initial, Pace};
 use crate::health::watch::Watch;
 use crate::upstream::Peer;
@@ -36,6 +37,10 @@ pub struct Seat {
     pub(super) over: Option<Box<Override>>,
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) troubles: Option<Box<Troubles>>,
+    /// When a request to it ended.
+    pub(super) heard_ms: u64,
+    /// The failure that was told last, while it lasts.
+    pub(super) told: Option<(Kind, u16)>,
 }
 
 impl Seat {
@@ -57,6 +62,8 @@ impl Seat {
             over: None,
             peer,
             troubles: None,
+            heard_ms: 0,
+            told: None,
         }
     }
 
@@ -67,6 +74,11 @@ impl Seat {
             Some(Forced::Down | Forced::Drain) => true,
             None => self.watch.is_down() || self.troubles.as_ref().is_some_and(|t| t.is_out()),
         }
+    }
+
+    /// Nothing speaks against it, nor for it alone.
+    pub(super) fn is_settled(&self) -> bool {
+        self.proven && !self.watch.machine.is_wavering()
     }
 
     /// The interval in the present state; 0 when it is not probed.

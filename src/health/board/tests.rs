@@ -1,5 +1,7 @@
 //! Paces, policies and reports, with time handed in.
 
+mod traffic;
+
 use super::*;
 use crate::health::dialect::Dialect;
 use crate::health::machine::{Limits, Seen, State};

@@ -32,6 +32,11 @@ impl Board {
             if !waits || seat.watch.busy || !active {
                 continue;
             }
+            if self.is_busy_with_requests(at, now.mono_ms) {
+                self.rearm(at, now.mono_ms);
+                continue;
+            }
+            let seat = &mut self.seats[at];
             seat.watch.busy = true;
             seat.last_ms = seat.slot_ms;
             self.flight += 1;
@@ -83,6 +88,43 @@ impl Board {
         }
     }
 
+    /// The group has requests from now on, or none.
+    pub fn set_idle(&mut self, idle: bool, now: Now) {
+        if self.idle == idle {
+            return;
+        }
+        for at in self.order.clone() {
+            self.idle = !idle;
+            let before_ms = self.interval_of(at);
+            self.idle = idle;
+            self.repace(at, before_ms, now.mono_ms);
+        }
+        self.idle = idle;
+    }
+
+    /// A request to a seat's peer ended.
+    pub fn hear(&mut self, at: usize, now: Now) {
+        self.seats[at].heard_ms = now.mono_ms;
+    }
+
+    /// The interval of a seat as it and its group stand.
+    pub(super) fn interval_of(&self, at: usize) -> u64 {
+        let (seat, pace) = (&self.seats[at], &self.spec.pace);
+        match seat.interval_ms(pace) {
+            calm_ms if calm_ms > 0 && self.idle && seat.is_settled() => {
+                calm_ms.max(pace.no_traffic_ms)
+            }
+            interval_ms => interval_ms,
+        }
+    }
+
+    /// Requests tell enough about this one.
+    fn is_busy_with_requests(&self, at: usize, now_ms: u64) -> bool {
+        let (seat, pace) = (&self.seats[at], &self.spec.pace);
+        let fresh = seat.heard_ms > 0 && now_ms.saturating_sub(seat.heard_ms) < pace.healthy_ms;
+        pace.skips_busy && fresh && seat.is_settled() && !seat.watch.is_down()
+    }
+
     /// Begins or ends probing.
     pub fn set_active(&mut self, active: bool, now: Now) {
         if std::mem::replace(&mut self.active, active) != active {
@@ -101,7 +143,7 @@ impl Board {
             return;
         }
         seat.last_ms = now_ms;
-        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        let interval_ms = self.interval_of(at);
         if !self.probes() || interval_ms == 0 {
             return;
         }
@@ -121,7 +163,7 @@ impl Board {
 
     /// Arms the probe after one that ended.
     pub(super) fn rearm(&mut self, at: usize, now_ms: u64) {
-        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        let interval_ms = self.interval_of(at);
         if !self.probes() || interval_ms == 0 {
             self.seats[at].due_ms = None;
             return;
@@ -140,7 +182,7 @@ impl Board {
     /// interval from now, but no later than it would have come: a peer whose requests turn it to
     /// and fro is probed all the same.
     pub(super) fn repace(&mut self, at: usize, before_ms: u64, now_ms: u64) {
-        let interval_ms = self.seats[at].interval_ms(&self.spec.pace);
+        let interval_ms = self.interval_of(at);
         let seat = &mut self.seats[at];
         if seat.watch.busy || interval_ms == before_ms {
             return;

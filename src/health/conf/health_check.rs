@@ -14,6 +14,7 @@ use bstr::{BString, ByteSlice};
 
 use super::match_block::unescape;
 use super::parameters::{self, Parameter};
+use super::passive;
 use super::plan::{Draft, Drafts, Origin};
 use crate::conf::{Builder, Diag, Directive};
 use crate::health::dialect::Dialect;
@@ -54,6 +55,35 @@ struct Words {
     passes: u64,
     downinter_ms: Option<u64>,
     persistent: bool,
+    mode: Mode,
+}
+
+/// `mode=`: whom probes go to, in Angie's words.
+#[derive(Clone, Copy, Default)]
+enum Mode {
+    #[default]
+    Always,
+    /// To peers that requests do not tell enough about.
+    Idle,
+    /// To peers that failed a request, until they are well.
+    OnFail,
+}
+
+impl Mode {
+    /// Requests that fail count, and have the peer probed.
+    fn put(self, spec: &mut CheckSpec) {
+        let pace = &mut spec.pace;
+        match self {
+            Self::Always => {}
+            Self::Idle => pace.skips_busy = true,
+            Self::OnFail => {
+                pace.fast_ms.get_or_insert(pace.healthy_ms);
+                pace.healthy_ms = 0;
+                spec.passive.probe_now = true;
+                spec.passive.pass = Some(passive::default_pass());
+            }
+        }
+    }
 }
 
 impl Default for Words {
@@ -72,6 +102,7 @@ impl Default for Words {
             passes: 1,
             downinter_ms: None,
             persistent: false,
+            mode: Mode::default(),
         }
     }
 }
@@ -92,6 +123,12 @@ impl Words {
             b"interval=" => pace.healthy_ms = p.span()?,
             b"downinter=" => self.downinter_ms = Some(p.span()?),
             b"fastinter=" => pace.fast_ms = Some(p.span()?),
+            b"no_traffic_interval=" => pace.no_traffic_ms = p.span()?,
+            b"mode=" => {
+                let modes =
+                    [("always", Mode::Always), ("idle", Mode::Idle), ("onfail", Mode::OnFail)];
+                self.mode = p.choice(&modes)?;
+            }
             b"backoff=" => pace.backoff_max_ms = p.span()?,
             b"jitter=" => pace.jitter_ms = p.msec()?,
             b"fails=" => self.fails = p.number(1, u32::MAX.into())?,
@@ -205,6 +242,7 @@ impl Words {
         let tls = self.kind.is_tls().then(|| self.tls.clone());
         let (mut spec, http_version) = (self.spec, self.http.version);
         spec.pace.unhealthy_ms = self.downinter_ms.unwrap_or(spec.pace.healthy_ms);
+        self.mode.put(&mut spec);
         spec.machine = MachineSpec::RiseFall { rise: self.passes, fall: self.fails };
         let mandatory = spec.policy.initial == Initial::Checking;
         spec.policy.persistent = self.persistent || !mandatory;

@@ -67,7 +67,7 @@ pub(super) fn set(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         }
     }
     if bad.is_empty() {
-        bad = Statuses::of([500, 502, 503, 504]);
+        bad = default_bad();
     }
     eject.max_ms = eject.max_ms.max(eject.base_ms);
     probe_now |= !ejects;
@@ -76,6 +76,16 @@ pub(super) fn set(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let eject = ejects.then_some(eject);
     let requests = Requests { eject, bad, latency_ms, probe_now, origin };
     d.once(&mut b.part::<Drafts>().passive, |_| Ok(requests))
+}
+
+/// What requests say where no directive does.
+pub(super) fn default_pass() -> Pass {
+    let unhealthy = default_bad();
+    Pass::TwoLists { healthy: good(&unhealthy), unhealthy }
+}
+
+fn default_bad() -> Statuses {
+    Statuses::of([500, 502, 503, 504])
 }
 
 /// Every status that is not bad.

@@ -154,3 +154,15 @@ fn match_blocks() {
     }
     assert_eq!(load("match a { } match a { }").1, ["duplicate match \"a\" in nginx.conf:2"]);
 }
+
+#[test]
+fn who_is_probed() {
+    let pace = |body: &str| plans_of(body).remove(0).spec.pace;
+    assert_eq!(pace("health_check no_traffic_interval=60s;").no_traffic_ms, 60_000);
+    assert!(pace("health_check mode=idle;").skips_busy);
+    let plan = plans_of("health_check mode=onfail interval=3s downinter=1s;").remove(0);
+    let pace = &plan.spec.pace;
+    assert_eq!((pace.healthy_ms, pace.fast_ms, pace.unhealthy_ms), (0, Some(3000), 1000));
+    assert!(plan.spec.passive.probe_now && plan.spec.passive.pass.is_some());
+    says("health_check mode=never;", "invalid parameter \"mode=never\"");
+}

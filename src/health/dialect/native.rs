@@ -33,6 +33,14 @@ pub(super) fn log_line(event: &Event) -> Option<(Level, String)> {
         What::Flapping { for_ms } => {
             (Level::Warn, format!("turns too often and is held down for {for_ms} ms"))
         }
+        What::Failing { why, counted, hidden } => {
+            let count = counted.map_or(String::new(), |(n, limit)| format!(" {n} of {limit}"));
+            let more = match hidden {
+                0 => String::new(),
+                n => format!(" ({n} more failures were not logged)"),
+            };
+            (Level::Warn, format!("fails a probe{count}: {why}{more}"))
+        }
         What::Expired => (Level::Warn, "sends no heartbeats and is forgotten".to_string()),
         What::Panic(true) => (Level::Error, "has too few healthy peers: all are used".to_string()),
         What::Panic(false) => (Level::Warn, "has enough healthy peers again".to_string()),

@@ -14,9 +14,9 @@ use std::fmt;
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::base::log::{Chain, Level};
-use crate::health::core::Lane;
 use crate::health::machine::State;
 use crate::health::outcome::Kind;
+use crate::health::rounds::Lane;
 use crate::health::target::Target;
 use crate::health::watch::Finished;
 

@@ -246,7 +246,8 @@ fn attach(
         }
     };
     let follow = Follow::new(group.clone(), shared);
-    let ear = spec.passive.is_on().then(|| Ear::new(group, shared));
+    let listens = spec.passive.is_on() || spec.pace.minds_traffic();
+    let ear = listens.then(|| Ear::new(group, shared));
     (Some(follow), ear)
 }
 

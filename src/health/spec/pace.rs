@@ -19,8 +19,10 @@ pub struct Pace {
     pub slot_ms: u64,
     /// Peers down for long are probed ever more rarely, up to this; 0 keeps the interval.
     pub backoff_max_ms: u64,
-    /// While the group has no requests; 0 keeps the interval.
+    /// Healthy and dead peers of a group without requests, at least; 0 keeps the interval.
     pub no_traffic_ms: u64,
+    /// Healthy peers that requests went to within the interval are left alone.
+    pub skips_busy: bool,
     pub first: First,
 }
 
@@ -35,6 +37,7 @@ impl Pace {
             slot_ms: SLOT_MS,
             backoff_max_ms: 0,
             no_traffic_ms: 0,
+            skips_busy: false,
             first: First::Spread,
         }
     }
@@ -43,6 +46,11 @@ impl Pace {
     pub fn lanes(healthy_ms: u64, unhealthy_ms: u64) -> Self {
         let first = First::AfterInterval;
         Self { unhealthy_ms, slot_ms: LANE_SLOT_MS, first, ..Self::every(healthy_ms) }
+    }
+
+    /// True when it matters whether there are requests.
+    pub fn minds_traffic(&self) -> bool {
+        self.no_traffic_ms > 0 || self.skips_busy
     }
 
     /// True when no state is ever probed.

@@ -17,7 +17,7 @@ use super::upstream::{Bound, groups};
 use super::{Topic, socket};
 use crate::base::log;
 use crate::health::dialect::Dialect;
-use crate::health::store::Table;
+use crate::health::rounds::Table;
 use crate::health::{
     Attach, CheckSpec, Engine, First, Lease, MachineSpec, Pace, ProbeSpec, RawProbe, TimeoutScope,
     TlsSpec, engine, report,

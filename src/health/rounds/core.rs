@@ -13,12 +13,12 @@
 
 use std::sync::Arc;
 
-use super::machine::Machine;
-use super::outcome::Outcome;
-use super::schedule::Schedule;
-use super::spec::{CheckSpec, MachineSpec};
-use super::target::Target;
-use super::watch::{Finished, Watch};
+use crate::health::machine::Machine;
+use crate::health::outcome::Outcome;
+use crate::health::schedule::Schedule;
+use crate::health::spec::{CheckSpec, MachineSpec};
+use crate::health::target::Target;
+use crate::health::watch::{Finished, Watch};
 
 /// The check.
 #[derive(Debug)]

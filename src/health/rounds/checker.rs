@@ -20,46 +20,46 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::core::{Core, Step};
-use super::dialect::openresty::Voice;
-use super::keep::KeptPeer;
-use super::machine::Transition;
-use super::outcome::Outcome;
-use super::probe::{self, Aim, Memory, http_req};
-use super::spec::{CheckSpec, ProbeSpec};
-use super::store::{Mirror, Table};
-use super::target::Target;
+use super::mirror::{Mirror, Table};
 use crate::base::clock;
 use crate::base::log::Chain;
+use crate::health::dialect::openresty::Voice;
+use crate::health::keep::KeptPeer;
+use crate::health::machine::Transition;
+use crate::health::outcome::Outcome;
+use crate::health::probe::{self, Aim, Memory, http_req};
+use crate::health::spec::{CheckSpec, ProbeSpec};
+use crate::health::target::Target;
 use crate::net::tls::ClientTls;
 use crate::upstream::{CheckBit, Group, Peer, Snapshot};
 
 /// The task of one check.
-pub(super) struct Checker {
-    pub(super) spec: Arc<CheckSpec>,
-    pub(super) core: Arc<Mutex<Core>>,
-    pub(super) bit: CheckBit,
-    pub(super) mirror: Option<Mirror>,
-    pub(super) setting: Setting,
+pub(in crate::health) struct Checker {
+    pub(in crate::health) spec: Arc<CheckSpec>,
+    pub(in crate::health) core: Arc<Mutex<Core>>,
+    pub(in crate::health) bit: CheckBit,
+    pub(in crate::health) mirror: Option<Mirror>,
+    pub(in crate::health) setting: Setting,
     /// The peers of `core`'s watches, in their order.
     peers: Vec<Arc<Peer>>,
     snapshot: Arc<Snapshot>,
     /// Who waits for the end of a round.
-    pub(super) after_round: Vec<oneshot::Sender<()>>,
+    pub(in crate::health) after_round: Vec<oneshot::Sender<()>>,
     /// Told after each verdict, so that it is kept for the next process.
     dirty: Arc<Notify>,
 }
 
 /// What comes with the configuration that asked for the check.
-pub(super) struct Setting {
-    pub(super) group: Arc<Group>,
-    pub(super) log: Arc<Chain>,
-    pub(super) debug: bool,
+pub(in crate::health) struct Setting {
+    pub(in crate::health) group: Arc<Group>,
+    pub(in crate::health) log: Arc<Chain>,
+    pub(in crate::health) debug: bool,
     /// Whom a check over TLS trusts.
-    pub(super) tls: Option<ClientTls>,
+    pub(in crate::health) tls: Option<ClientTls>,
 }
 
 /// What a running check is told.
-pub(super) enum Order {
+pub(in crate::health) enum Order {
     /// A newer configuration asked for the same check.
     Rebind(Setting, Option<Arc<dyn Table>>),
     /// Tell when a round has ended.
@@ -69,7 +69,7 @@ pub(super) enum Order {
 
 impl Checker {
     /// A check of the group's peers as they are now.
-    pub(super) fn new(
+    pub(in crate::health) fn new(
         spec: Arc<CheckSpec>,
         bit: CheckBit,
         mirror: Option<Mirror>,
@@ -90,7 +90,7 @@ impl Checker {
     }
 
     /// Goes on with what an earlier process knew of the peers.
-    pub(super) fn restore(&mut self, kept: &[KeptPeer]) {
+    pub(in crate::health) fn restore(&mut self, kept: &[KeptPeer]) {
         if kept.is_empty() {
             return;
         }
@@ -108,7 +108,7 @@ impl Checker {
     }
 
     /// Checks until told to stop; then the peers are held down by this check no more.
-    pub(super) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+    pub(in crate::health) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
         self.begin();
         let mut flight: FuturesUnordered<Flight> = FuturesUnordered::new();
         let mut pending = Vec::new();

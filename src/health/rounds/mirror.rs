@@ -17,8 +17,8 @@ use std::time::Duration;
 use bstr::{BString, ByteSlice};
 
 use super::core::Core;
-use super::dialect::openresty::{self as words, Voice};
-use super::watch::Watch;
+use crate::health::dialect::openresty::{self as words, Voice};
+use crate::health::watch::Watch;
 use crate::shdict::{Dict, Incr, Item, Store, Value};
 
 /// What the mirror needs from a shared dictionary.
@@ -71,7 +71,7 @@ impl Table for Dict {
 }
 
 /// The mirror of one check.
-pub(super) struct Mirror {
+pub(in crate::health) struct Mirror {
     table: Arc<dyn Table>,
     upstream: BString,
     /// Shared by the checks of one upstream, so that none takes another's publication for a
@@ -83,7 +83,7 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    pub(super) fn new(
+    pub(in crate::health) fn new(
         table: Arc<dyn Table>,
         upstream: BString,
         version: Arc<AtomicU64>,
@@ -93,7 +93,7 @@ impl Mirror {
     }
 
     /// Opens a round: reads the version and tells which verdicts to take over, as places and up.
-    pub(super) fn open(
+    pub(in crate::health) fn open(
         &mut self,
         core: &Core,
         lock: Duration,
@@ -110,7 +110,7 @@ impl Mirror {
     }
 
     /// Counts one result.
-    pub(super) fn result(&self, watch: &Watch, pass: bool, voice: &Voice<'_>) {
+    pub(in crate::health) fn result(&self, watch: &Watch, pass: bool, voice: &Voice<'_>) {
         if !self.owner {
             return;
         }
@@ -131,7 +131,7 @@ impl Mirror {
     }
 
     /// Shows whether a peer is down.
-    pub(super) fn verdict(&mut self, watch: &Watch, down: bool, voice: &Voice<'_>) {
+    pub(in crate::health) fn verdict(&mut self, watch: &Watch, down: bool, voice: &Voice<'_>) {
         self.changed = true;
         let key = self.key("d:", watch);
         if !down {
@@ -142,7 +142,7 @@ impl Mirror {
     }
 
     /// Closes a round: publishes a new version when something changed.
-    pub(super) fn close(&mut self, voice: &Voice<'_>) {
+    pub(in crate::health) fn close(&mut self, voice: &Voice<'_>) {
         if !std::mem::take(&mut self.changed) {
             return;
         }
@@ -155,7 +155,7 @@ impl Mirror {
     }
 
     /// True when a script has flushed the dictionary since the last round.
-    pub(super) fn is_flushed(&self, core: &Core) -> bool {
+    pub(in crate::health) fn is_flushed(&self, core: &Core) -> bool {
         let key = words::version_key(self.upstream.as_bstr());
         if self.version.load(Relaxed) > 0 && self.table.number(&key).is_none() {
             return true;
@@ -171,18 +171,18 @@ impl Mirror {
     }
 
     /// Goes on in the dictionary of a newer configuration.
-    pub(super) fn move_to(&mut self, table: Arc<dyn Table>) {
+    pub(in crate::health) fn move_to(&mut self, table: Arc<dyn Table>) {
         self.table = table;
     }
 
     /// Begins anew with version 0, as a worker that has just started.
-    pub(super) fn restart(&mut self) {
+    pub(in crate::health) fn restart(&mut self) {
         self.version.store(0, Relaxed);
         self.changed = false;
     }
 
     /// Removes the keys of a peer that is gone from the end of its list.
-    pub(super) fn forget(&mut self, target: &super::target::Target) {
+    pub(in crate::health) fn forget(&mut self, target: &crate::health::target::Target) {
         if self.owner {
             for prefix in ["ok:", "nok:", "d:"] {
                 self.table.remove(&words::peer_key(prefix, self.upstream.as_bstr(), target));
@@ -191,7 +191,7 @@ impl Mirror {
     }
 
     /// Writes all keys of a peer anew, after its place in the list changed.
-    pub(super) fn rewrite(&mut self, watch: &Watch, down: bool, voice: &Voice<'_>) {
+    pub(in crate::health) fn rewrite(&mut self, watch: &Watch, down: bool, voice: &Voice<'_>) {
         if self.owner {
             let (ok, nok) = watch.machine.counts();
             let _ = self.table.set_number(&self.key("ok:", watch), ok as f64);
