@@ -22,21 +22,13 @@ const MODULES: &[(&[&str], &str)] = &[
         "only HTTP is served here: keep this block with an nginx beside this gateway",
     ),
     (&["http3*", "quic_*"], "HTTP/3 is not built in: leave it out, clients then speak HTTP/2"),
-    (
-        &["fastcgi_*", "uwsgi_*", "scgi_*"],
-        "not built in: let the application's server speak HTTP and use \"proxy_pass\"",
-    ),
     (&["brotli*", "zstd*"], "of a module that is not built in: leave it out, \"gzip\" compresses"),
     (
         &["js_*", "perl", "perl_*"],
         "of a module that is not built in: the *_by_lua directives run Lua in its place",
     ),
     (
-        &["ssi", "ssi_*", "xslt_*", "xml_entities", "image_filter*", "flv", "mp4*", "pagespeed*"],
-        "of a module that is not built in: leave this location with an nginx and \"proxy_pass\" to it",
-    ),
-    (
-        &["dav_*", "create_full_put_path", "min_delete_depth", "slice", "proxy_store*"],
+        &["xslt_*", "xml_entities", "image_filter*", "flv", "mp4*", "pagespeed*", "slice"],
         "of a module that is not built in: leave this location with an nginx and \"proxy_pass\" to it",
     ),
     (
@@ -71,7 +63,7 @@ const MODULES: &[(&[&str], &str)] = &[
         "of Kong's own modules: \"kong_admin\" and \"kong_gateway\" take the place of Kong's scripts",
     ),
     (
-        &["srcache_*", "redis_*", "redis2_*", "drizzle_*", "postgres_*", "rds_*", "memc_*"],
+        &["srcache_*", "redis_*", "redis2_*", "drizzle_*", "postgres_*", "rds_*"],
         "of a module that is not built in: a Lua library does the same from \"content_by_lua_block\"",
     ),
     (
