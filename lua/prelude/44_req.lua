@@ -18,7 +18,7 @@ local is_internal = req.is_internal
 
 function req.is_internal()
   if not in_request() then
-    error("API disabled in the current context", 2)
+    error("API disabled in the current context")
   end
   return is_internal()
 end
@@ -79,6 +79,9 @@ req.finish_body = N["req_body.finish"]
 local module = { add_header = function(name, value)
   if B.S.phase == 0 or not B.in_request() then
     error("API disabled in the current context", 2)
+  end
+  if name == nil then
+    error("bad 'name' argument: string expected, got nil", 2)
   end
   if type(name) ~= "string" then
     name = tostring(name)

@@ -132,9 +132,8 @@ B.module("resty.core.ctx", {
 })
 
 -- The running request, as code asks for it that is linked with OpenResty's LuaJIT.
-B.module("thread.exdata", function()
-  return request_of()
-end)
+B.module("thread.exdata", request_of)
+exdata = request_of
 
 package.loaded["resty.core"] = { version = VERSION }
 package.loaded["resty.core.base"] = base

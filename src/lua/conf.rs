@@ -49,7 +49,6 @@ pub struct LuaMain {
     pub max_cpu_ms: Option<u64>,
     pub max_memory_bytes: Option<usize>,
     ignored: Option<u64>,
-    ignored_flag: Option<bool>,
 }
 
 /// Settings of a location.
@@ -293,7 +292,13 @@ const OTHERS: &[Row] = &[
         d.flag_slot(&mut b.part::<LuaMain>().precontent_no_postpone)
     }),
     // Checked and without a meaning here: coroutines are always reused, resty.core is built in.
-    flag("lua_load_resty_core", HTTP, ignore_flag),
+    flag("lua_load_resty_core", HTTP, |b, _| {
+        b.warn(
+            "lua_load_resty_core is deprecated (the lua-resty-core library is required since \
+             ngx_lua v0.10.16)",
+        );
+        Ok(())
+    }),
     flag("lua_sa_restart", HTTP, |b, d| d.flag_slot(&mut b.part::<LuaMain>().sa_restart)),
     row("lua_thread_cache_max_entries", HTTP, take(1), ignore_number),
     row("lua_worker_thread_vm_pool_size", HTTP, take(1), |b, d| {
@@ -427,11 +432,6 @@ fn set_code_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         b.report(Diag::new(Severity::Alert, text));
     }
     Ok(())
-}
-
-fn ignore_flag(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    b.part::<LuaMain>().ignored_flag = None;
-    d.flag_slot(&mut b.part::<LuaMain>().ignored_flag)
 }
 
 fn ignore_number(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

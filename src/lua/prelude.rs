@@ -82,6 +82,7 @@ const FILES: &[(&str, &str)] = files!(
     "40_socket_tcp"
     "41_socket_udp"
     "60_ssl"
+    "61_ocsp"
     "70_upstream"
     "71_library"
     "40_output"

@@ -12,6 +12,7 @@ mod choosing;
 mod ciphers;
 mod client;
 mod hello;
+pub mod ocsp;
 mod pem;
 mod sealed;
 mod server;

@@ -58,7 +58,7 @@ Wrong arguments to everything there is: Lua errors, never a crash
             all("tcp", getmetatable(ngx.socket.tcp()), ngx.socket.tcp())
             all("udp", getmetatable(ngx.socket.udp()), ngx.socket.udp())
             for _, name in ipairs { "ngx.balancer", "ngx.base64", "ngx.errlog", "ngx.re", "ngx.req",
-                "ngx.resp", "ngx.semaphore", "ngx.ssl", "ngx.ssl.session", "ngx.process",
+                "ngx.resp", "ngx.semaphore", "ngx.ssl", "ngx.ssl.session", "ngx.process", "ngx.ocsp",
                 "table.new", "cjson", "cjson.safe" } do
                 local found, module = pcall(require, name)
                 if found and type(module) == "table" then

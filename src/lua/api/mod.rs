@@ -80,6 +80,7 @@ pub const TOPICS: &[&Topic] = &[
     &sleep::TOPIC,
     &socket::TOPIC,
     &ssl::TOPIC,
+    &ssl::ocsp::TOPIC,
     &thread::TOPIC,
     &time::TOPIC,
     &timer::TOPIC,

@@ -22,7 +22,7 @@ use rustls::{CertificateError, Error};
 
 use super::default_provider;
 use super::pem::Roots;
-use super::x509::Cert;
+use super::x509::{Cert, Signed};
 use crate::base::clock;
 
 /// Why a certificate is not trusted.
@@ -199,8 +199,12 @@ fn dates(cert: &Cert<'_>, now: i64) -> Result<(), VerifyError> {
 }
 
 fn signed_by(cert: &Cert<'_>, issuer: &Cert<'_>) -> bool {
+    verifies(&cert.signed, issuer)
+}
+
+/// Whether a signature was made with the key of this certificate.
+pub(super) fn verifies(signed: &Signed<'_>, issuer: &Cert<'_>) -> bool {
     let Some((key_id, key)) = issuer.key() else { return false };
-    let signed = &cert.signed;
     default_provider().signature_verification_algorithms.all.iter().any(|algorithm| {
         algorithm.public_key_alg_id().as_ref() == key_id
             && algorithm.signature_alg_id().as_ref() == signed.algorithm

@@ -156,7 +156,7 @@ impl<'a> Cert<'a> {
         })
     }
 
-    fn extension(&self, wanted: &[u8]) -> Option<&'a [u8]> {
+    pub(super) fn extension(&self, wanted: &[u8]) -> Option<&'a [u8]> {
         let mut all = Reader(self.extensions);
         while let Some((SEQUENCE, one)) = all.next() {
             let mut one = Reader(one);
@@ -180,7 +180,7 @@ pub(super) fn whole_length(der: &[u8]) -> Option<usize> {
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (tag, _, value) = self.step()?;
         Some((tag, value))
     }
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The element with its head, and its value.
-    fn whole(&mut self, tag: u8) -> Option<(&'a [u8], &'a [u8])> {
+    pub(super) fn whole(&mut self, tag: u8) -> Option<(&'a [u8], &'a [u8])> {
         let (found, whole, value) = self.step()?;
         (found == tag).then_some((whole, value))
     }
@@ -279,7 +279,7 @@ fn name_text(name: &[u8]) -> String {
 }
 
 /// UTCTime or GeneralizedTime, always in UTC.
-fn time(reader: &mut Reader<'_>) -> Option<i64> {
+pub(super) fn time(reader: &mut Reader<'_>) -> Option<i64> {
     let (tag, value) = reader.next()?;
     let text = std::str::from_utf8(value).ok()?.strip_suffix('Z')?;
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();

@@ -18,6 +18,7 @@ use crate::net::addr::Addr;
 use crate::net::tls::{self, Chain, Key, Protocols};
 
 pub mod handles;
+pub mod ocsp;
 
 use handles::Item;
 
@@ -185,12 +186,15 @@ fn clear_certs(c: &Call<'_>) -> Answer {
     })
 }
 
+/// A response for a client that did not ask for one is dropped.
 fn set_ocsp_status_resp(c: &Call<'_>) -> Answer {
     let response = c.bytes(1)?.to_vec();
-    change_by(c, |draft| {
-        draft.ocsp = Some(response);
-        Ok(())
-    })
+    let shaking = or_fail!(c, shaking(c, CERTIFICATE));
+    if shaking.hello.extension(STATUS_REQUEST).is_none() {
+        return c.ret((true, "no status req"));
+    }
+    shaking.draft.borrow_mut().ocsp = Some(response);
+    c.ret(true)
 }
 
 /// `(authorities | nil, depth | nil, trusted | nil)`
@@ -407,4 +411,6 @@ const HELLO: u32 = Phase::SslClientHello.bit();
 const SESSION: u32 = Phase::SslSessFetch.bit() | Phase::SslSessStore.bit();
 
 /// `X509_V_ERR_UNSPECIFIED`
+/// The extension by which a client asks for a stapled response.
+const STATUS_REQUEST: u16 = 5;
 const UNSPECIFIED: u32 = 1;
