@@ -21,6 +21,7 @@ mod fuzz_http1;
 mod fuzz_http_req;
 mod grpc;
 mod harness;
+mod health_faults;
 mod health_life;
 mod health_table;
 mod health_timelines;
@@ -47,6 +48,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("fuzz", fuzz_conf::cases),
     ("conf", conf_cases::cases),
     ("health timelines", health_timelines::cases),
+    ("health faults", health_faults::cases),
     ("health life", health_life::cases),
     ("health simulation", sim_health::cases),
     ("board simulation", sim_board::cases),

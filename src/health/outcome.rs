@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::machine::Seen;
 
@@ -59,9 +59,23 @@ impl Outcome {
         line.push(' ');
         line.push_str(row.text);
         if !self.detail.is_empty() {
-            line.push_str(&format!(": {}", self.detail.as_bstr()));
+            line.push_str(": ");
+            push_printable(&mut line, &self.detail);
         }
         line
+    }
+}
+
+/// Bytes of a stranger's, so that they cannot pretend to be a line of ours.
+fn push_printable(line: &mut String, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c.is_control() {
+                true => line.push_str(&format!("\\x{:02X}", u32::from(c))),
+                false => line.push(c),
+            }
+        }
+        chunk.invalid().iter().for_each(|b| line.push_str(&format!("\\x{b:02X}")));
     }
 }
 
@@ -211,5 +225,8 @@ mod tests {
         let o = Outcome::new(Kind::ConnectFailed).detail("connection refused");
         assert_eq!(o.line(), "L4CON connect failed: connection refused");
         assert!(!o.is_pass());
+        let o = Outcome::new(Kind::BadBody).detail(b"a\r\n[emerg] \x1b[31m\xff\xc3\xa9");
+        let forged = "L7RSP body does not match: a\\x0D\\x0A[emerg] \\x1B[31m\\xFF\u{e9}";
+        assert_eq!(o.line(), forged);
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use socket2::{Socket as RawSocket, Type};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -64,8 +65,8 @@ impl DialError {
 pub async fn connect(to: &Addr, how: &Dial) -> Result<Stream, DialError> {
     let refused = |error| DialError::Refused { addr: to.clone(), error };
     let (domain, addr) = sockaddr(to).map_err(refused)?;
-    let socket = RawSocket::new(domain, Type::STREAM, None).map_err(DialError::Socket)?;
-    socket.set_nonblocking(true).map_err(DialError::Socket)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = RawSocket::new(domain, kind, None).map_err(DialError::Socket)?;
     if how.keepalive {
         socket.set_keepalive(true).map_err(DialError::Socket)?;
     }
@@ -99,13 +100,14 @@ fn register(socket: RawSocket, unix: bool) -> io::Result<Socket> {
 }
 
 async fn finish(socket: &Socket) -> io::Result<()> {
-    match socket {
-        Socket::Tcp(s) => s.writable().await?,
-        Socket::Unix(s) => s.writable().await?,
-    }
-    match socket.take_error()? {
-        Some(e) => Err(e),
-        None => Ok(()),
+    let ready = match socket {
+        Socket::Tcp(s) => s.ready(Interest::WRITABLE).await?,
+        Socket::Unix(s) => s.ready(Interest::WRITABLE).await?,
+    };
+    // An attempt that failed shuts the way out too; without that there is no error to ask for.
+    match ready.is_write_closed() {
+        true => socket.take_error()?.map_or(Ok(()), Err),
+        false => Ok(()),
     }
 }
 

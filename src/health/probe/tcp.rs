@@ -33,6 +33,10 @@ pub(super) async fn probe(
 pub(super) async fn open(aim: &Aim<'_>, limits: Limits) -> Result<Stream, Outcome> {
     let addr = aim.target.addr.as_ref().ok_or_else(|| unresolved(aim.target))?;
     let mut stream = connect(addr, limits).await?;
+    if aim.resets {
+        // A connection that is gone already has nothing to reset.
+        let _ = stream.socket().reset_on_close();
+    }
     trace::step(|| format!("connected to {addr}"));
     if aim.proxy_protocol {
         let line = proxy_line(&stream);
