@@ -13,6 +13,7 @@ bench:
 	cargo build --release
 	benches/side_by_side.py
 	cargo bench --bench faces
+	benches/probes.py cost latency many traffic
 	benches/api.py
 
 fuzz:

@@ -5,7 +5,7 @@ epoll loop, in alternation, with the same peers and interval.
   probes.py [--binary PATH] [--peers 1000] [--interval 1] [--rounds 3] [--seconds 8] [ROW ...]
 
 Rows: cost (default), latency (from a peer's death to the verdict), many (100,000 peers: slots and
-memory). Probers run on one core, the peers (one nginx behind many loopback addresses) on another.
+memory), traffic (what verdicts cost the requests that read them). Probers run on one core, the peers (one nginx behind many loopback addresses) on another.
 Processor time is counted, not time on the clock; a row shows medians. The Lua library is not part
 of the distribution: LUA_RESTY_UPSTREAM_HEALTHCHECK names the folder that holds `resty/upstream`.
 """
@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 
-from side_by_side import HERE, NGINX, Server, family, free_port, peer_modules
+from side_by_side import HERE, NGINX, Server, family, free_port, load, peer_modules
 
 PROBER_CORE, PEER_CORE = '0', '1'
 LIBRARY = os.environ.get('LUA_RESTY_UPSTREAM_HEALTHCHECK', '')
@@ -34,7 +34,7 @@ TARGETS = {('ours', 'haproxy'): 0.65, ('ours', 'lua'): 0.8, ('ours', 'epoll'): 1
 def main():
     options = arguments()
     for row in options.rows:
-        {'cost': cost, 'latency': latency, 'many': many}[row](options)
+        {'cost': cost, 'latency': latency, 'many': many, 'traffic': traffic}[row](options)
 
 
 def arguments():
@@ -50,7 +50,7 @@ def arguments():
     parser.add_argument('rows', nargs='*', default=['cost'])
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
-    unknown = set(options.rows) - {'cost', 'latency', 'many'}
+    unknown = set(options.rows) - {'cost', 'latency', 'many', 'traffic'}
     if unknown:
         sys.exit('unknown row: ' + ' '.join(unknown))
     return options
@@ -135,6 +135,23 @@ def many(options):
     print('%d peers every %d s: %.0f probes/s of %.0f, %.1f us/probe, %.0f%% of a core, '
           '%.0f bytes a peer' % (count, interval, rate, count / interval, us, us * rate / 1e4,
                                  own / count))
+
+
+def traffic(options):
+    """The same requests through an upstream that is checked and one that is not."""
+    figures = {0: [], 60: []}
+    with Peers() as peers:
+        for _ in range(options.rounds):
+            for interval, rows in figures.items():
+                with Ours(options, peers, 20, interval) as gateway:
+                    time.sleep(1.5)
+                    before = gateway.usage()[0]
+                    count, _ = load(gateway.listen, options.seconds, 16, [])
+                    rows.append((gateway.usage()[0] - before) / count * 1e6)
+    plain, checked = (statistics.median(rows) for rows in figures.values())
+    ratios = sorted(b / a for a, b in zip(*figures.values()))
+    print('us a request: %.2f without checks, %.2f with; ratio %.3f (%.3f to %.3f)' % (
+        plain, checked, statistics.median(ratios), ratios[0], ratios[-1]))
 
 
 def available(options):

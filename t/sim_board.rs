@@ -1,5 +1,6 @@
 //! Seeded simulation of whole checks over a fake network: peers die, hang, flap and come back,
-//! requests report, operators interfere, lists and numbers change, processes die, threads stall.
+//! requests report, operators interfere, lists and numbers change, processes die, threads stall,
+//! the wall clock jumps.
 //!
 //! ```text
 //!   seed ─▶ World { Board, fake network, Models } ── a few hundred steps ──▶ or a complaint

@@ -279,11 +279,21 @@ async fn keep_states(engine: Arc<Engine>) {
     }
 }
 
+/// A time limit that is always near. The runtime wakes itself through a descriptor whenever a timer
+/// is set that is earlier than all it knew of when it went to sleep, which without this one would
+/// be the time limit of every probe: a system call for each.
+async fn pulse() {
+    loop {
+        tokio::time::sleep(PULSE).await;
+    }
+}
+
 /// Runs all checks as parts of one future. Not as tasks of their own: a lease may be dropped by the
 /// last destructor of a thread, where waking such a task is no longer possible.
 async fn serve(engine: Arc<Engine>, mut tasks: UnboundedReceiver<Task>) {
     let mut running: FuturesUnordered<LocalBoxFuture<'static, ()>> = FuturesUnordered::new();
     running.push(Box::pin(keep_states(engine.clone())));
+    running.push(Box::pin(pulse()));
     loop {
         tokio::select! {
             task = tasks.recv() => match task {
@@ -318,6 +328,7 @@ static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// How long a check outlives the workers of an old configuration.
 const RELOAD_GRACE: Duration = Duration::from_millis(400);
+const PULSE: Duration = Duration::from_millis(250);
 const SAVE_PAUSE: Duration = Duration::from_secs(1);
 const SAVE_AT_LEAST: Duration = Duration::from_secs(60);
 

@@ -28,6 +28,8 @@ pub(super) struct World {
     /// Probes had to wait for room at this time; a thread slept until this time.
     full_ms: u64,
     stalled_ms: u64,
+    /// What the wall clock is ahead: it jumps as it likes, and nobody may care.
+    wall_ms: u64,
     last_name: usize,
     story: VecDeque<String>,
 }
@@ -59,6 +61,7 @@ impl World {
             active: true,
             full_ms: 0,
             stalled_ms: 0,
+            wall_ms: 1_000_000,
             last_name: 0,
             story: VecDeque::new(),
         };
@@ -98,7 +101,7 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { mono_ms: self.now_ms, wall_ms: self.now_ms + 1_000_000 }
+        Now { mono_ms: self.now_ms, wall_ms: self.wall_ms + self.now_ms }
     }
 
     fn note(&mut self, text: String) {
@@ -216,7 +219,8 @@ impl World {
                     }
                 }
             }
-            6..=16 => {
+            6 => self.wall_ms = self.rng.below(1 << 40) as u64,
+            7..=16 => {
                 if let Some(key) = self.anyone() {
                     let weather = Weather::any(&mut self.rng);
                     self.weather.insert(key, weather);
@@ -339,7 +343,6 @@ impl World {
             max_fails: 1,
             fail_timeout_s: 10,
             max_conns: 0,
-            slow_start_ms: 0,
             down: false,
         };
         let mut spec = TargetSpec::new(key.name.clone(), key.server.clone(), Some(addr));
