@@ -344,6 +344,7 @@ impl World {
             fail_timeout_s: 10,
             max_conns: 0,
             down: false,
+            slow_start_ms: 0,
         };
         let mut spec = TargetSpec::new(key.name.clone(), key.server.clone(), Some(addr));
         spec.target.weight = conf.weight as u32;
