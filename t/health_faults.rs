@@ -42,8 +42,10 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+type Serve = fn(TcpStream);
+
 /// What a peer does with a connection, and what is said of it.
-const MISBEHAVIOURS: [(&str, fn(TcpStream), &str); 10] = [
+const MISBEHAVIOURS: [(&str, Serve, &str); 10] = [
     ("accepted and silent", silent, "L7TOUT response timed out: timeout"),
     ("half closed at once", half_closed, "L7RSP no response: closed"),
     ("closed within the status line", cut_short, "L7RSP no response: closed"),

@@ -15,8 +15,11 @@ use super::{loopback, silent};
 use crate::harness::case::{Case, Outcome};
 use crate::harness::server::free_port;
 
+/// A case that needs the folder of certificates.
+type Play = fn(&Path) -> Result<(), String>;
+
 pub(super) fn cases() -> Vec<Case> {
-    let table: [(&str, fn(&Path) -> Result<(), String>); 7] = [
+    let table: [(&str, Play); 7] = [
         ("tls/a handshake is enough", handshake),
         ("tls/the wrong name", wrong_name),
         ("tls/an expired certificate", expired),
@@ -25,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         ("tls/silence", silence),
         ("tls/plain text", plain_text),
     ];
-    let case = |(name, run): (&str, fn(&Path) -> Result<(), String>)| {
+    let case = |(name, run): (&str, Play)| {
         Case::new(format!("health/faults/{name}"), move || match folder() {
             Some(folder) => Outcome::from(run(folder)),
             None => Outcome::Skipped("openssl is not installed".into()),
