@@ -39,6 +39,12 @@ const FACES: &[Face] = &[
         others: &["listen 8000;", "127.0.0.1:8100"],
         header: "X-By: schemathesis",
     },
+    Face {
+        name: "apisix",
+        listen: "127.0.0.1:9180",
+        others: &["127.0.0.1:9080", "127.0.0.1:9090", "127.0.0.1:9091"],
+        header: "X-API-KEY: edd1c9f034335f136f87ad84b625c8f1",
+    },
     Face { name: "nacos", listen: "127.0.0.1:8848", others: &[], header: "X-By: schemathesis" },
 ];
 

@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
 
 const ROWS: &[(&str, Check)] = &[
     ("probes follow a grpcio server that flips its status", flips),
+    ("probes that watch follow it", watches),
     ("probes over TLS follow it too", secure),
     ("probes of a server that ends and comes back", back),
     ("a Watch is told what happens between two probes", watched),
@@ -70,6 +71,39 @@ fn flips() -> Result<(), String> {
     let mut scene = Scene::start_with("", &upstream(backend, "type=grpc"))?;
     scene.backend = format!("127.0.0.1:{backend}");
     follow(&scene, &mut server)?;
+    scene.stop()
+}
+
+/// One stream of Watch takes the place of a call each interval: a change is heard at once.
+fn watches() -> Result<(), String> {
+    let backend = free_port();
+    let port = backend.to_string();
+    let mut server = Talk::start("t/grpc/server.py", &[&port])?;
+    let watching = |n: u32| {
+        format!(
+            "upstream orders{n} {{ server 127.0.0.1:{backend};
+                 health_check type=grpc grpc_service=orders.v1 grpc_watch interval={n}s; }}"
+        )
+    };
+    let scene = Scene::start_with("", &format!("{} {}", watching(1), watching(30)))?;
+    for (word, status) in [
+        ("SERVING", "SERVING"),
+        ("NOT_SERVING", "NOT_SERVING"),
+        ("SERVING", "SERVING"),
+        ("UNKNOWN", "NOT_SERVING"),
+        ("SERVING", "SERVING"),
+    ] {
+        server.say(&format!("{word} orders.v1"))?;
+        for upstream in ["orders1", "orders30"] {
+            scene.wait_for(upstream, status, SOON)?;
+        }
+    }
+    // A server that ends takes its stream along, and is watched again when it is back.
+    drop(server);
+    scene.wait_for("orders1", "NOT_SERVING", SOON)?;
+    let mut server = Talk::start("t/grpc/server.py", &[&port])?;
+    server.say("SERVING orders.v1")?;
+    scene.wait_for("orders1", "SERVING", Duration::from_secs(10))?;
     scene.stop()
 }
 

@@ -120,6 +120,7 @@ fn lookups() -> Map<String, Value> {
     let mut schema = get("The schema of a kind", &object);
     schema["get"]["responses"]["400"] = answer("There is no such kind", mention("error"));
     schema["parameters"] = json!([kind]);
+    schema["get"]["responses"]["400"] = answer("There is no such kind", mention("error"));
     Map::from_iter([
         ("/apisix/admin/plugins/list".to_owned(), get("The plugins", &list)),
         ("/apisix/admin/plugins/limit-count".to_owned(), get("Its schema", &object)),
