@@ -52,6 +52,7 @@ pub enum What {
 
 /// Does what was asked; returns the exit code.
 pub fn run(request: &Request) -> i32 {
+    log::install_tracing();
     log::set_console(true);
     let paths = paths(request);
     open_first_log(&paths);
@@ -68,6 +69,7 @@ pub fn run(request: &Request) -> i32 {
 
 /// The worker process of a master; returns the exit code.
 pub fn run_worker() -> i32 {
+    log::install_tracing();
     process::run_worker(HOOKS)
 }
 

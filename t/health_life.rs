@@ -12,10 +12,13 @@ use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port, signal};
 
+mod wrk;
+
 pub fn cases() -> Vec<Case> {
     vec![
         Case::check("health/life/states survive reloads", reloads),
         Case::check("health/life/states survive a dead worker", dead_worker),
+        Case::new("health/life/a worker dies under wrk", wrk::dead_worker),
         Case::check("health/life/a peer that moves keeps its state", moved),
         Case::check("health/life/a check ends with its configuration", ended),
     ]

@@ -8,7 +8,7 @@ PACKAGES=(gcc make pkg-config curl nginx-light libnginx-mod-http-lua libnginx-mo
           libnginx-mod-http-headers-more-filter libnginx-mod-http-set-misc lua-cjson openssl
           etcd-server etcd-client
           lua-nginx-redis redis-server lua-nginx-memcached memcached lua-nginx-websocket
-          lua-nginx-string lua-nginx-cookie lua-nginx-dns lua-resty-lrucache lua-resty-core)
+          lua-nginx-string lua-nginx-cookie lua-nginx-dns lua-resty-lrucache lua-resty-core wrk)
 passed=0 failed=0 skipped=0
 
 install_packages() {

@@ -31,7 +31,12 @@ pub const ROWS: &[Row] = &[
         d.flag_slot(&mut b.part::<Listing>().exact_size)
     }),
     row("autoindex_format", HTTP_LEVELS, take(1), |b, d| {
-        let formats = [("html", Format::Html), ("json", Format::Json)];
+        let formats = [
+            ("html", Format::Html),
+            ("json", Format::Json),
+            ("jsonp", Format::Jsonp),
+            ("xml", Format::Xml),
+        ];
         d.choice_slot(&mut b.part::<Listing>().format, &formats)
     }),
 ];
@@ -49,6 +54,8 @@ struct Listing {
 enum Format {
     Html,
     Json,
+    Jsonp,
+    Xml,
 }
 
 impl Part for Listing {
@@ -102,6 +109,15 @@ fn list(r: &Rc<Request>) -> Flow {
     let (kind, text) = match listing.format.unwrap_or(Format::Html) {
         Format::Html => ("text/html", html(&r.uri.borrow(), &entries, listing)),
         Format::Json => ("application/json", json(&entries)),
+        Format::Xml => {
+            r.headers_out.borrow_mut().charset = Some(Bytes::from_static(b"utf-8"));
+            ("text/xml", xml(&entries))
+        }
+        Format::Jsonp => match callback(r) {
+            None => ("application/json", json(&entries)),
+            Some(Err(wrong)) => return wrong,
+            Some(Ok(name)) => ("application/javascript", jsonp(&name, &entries)),
+        },
     };
     r.answer(200, Some(Bytes::from_static(kind.as_bytes())), text.into())
 }
@@ -197,6 +213,41 @@ fn json(entries: &[Entry]) -> Vec<u8> {
         ));
     }
     format!("[\r\n{}\r\n]", lines.join(",\r\n")).into()
+}
+
+fn xml(entries: &[Entry]) -> Vec<u8> {
+    let mut text = b"<?xml version=\"1.0\"?>\r\n<list>\r\n".to_vec();
+    for entry in entries {
+        let kind = if entry.facts.is_dir() { "directory" } else { "file" };
+        let Date { year, month, day, hour, min, sec, .. } = Date::utc(entry.facts.mtime());
+        let date = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{min:02}:{sec:02}Z");
+        text.extend_from_slice(format!("<{kind} mtime=\"{date}\"").as_bytes());
+        if entry.facts.is_file() {
+            text.extend_from_slice(format!(" size=\"{}\"", entry.facts.len()).as_bytes());
+        }
+        text.push(b'>');
+        text.extend_from_slice(&escape::html(&entry.name));
+        text.extend_from_slice(format!("</{kind}>\r\n").as_bytes());
+    }
+    text.extend_from_slice(b"</list>\r\n");
+    text
+}
+
+/// The function of `?callback=`; an error for a name that no function has.
+fn callback(r: &Rc<Request>) -> Option<Result<Vec<u8>, Flow>> {
+    let name = r.var_by_name(b"arg_callback").filter(|name| !name.is_empty())?;
+    let name = escape::unescape_uri(&name, escape::Unescape::All);
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    if name.iter().all(fits) {
+        return Some(Ok(name));
+    }
+    let shown = BStr::new(&name);
+    r.log(Level::Error, format_args!("client sent invalid callback name: \"{shown}\""));
+    Some(Err(Flow::Status(400)))
+}
+
+fn jsonp(name: &[u8], entries: &[Entry]) -> Vec<u8> {
+    [b"/* callback */\r\n", name, b"(", &json(entries)[..], b");"].concat()
 }
 
 const NAME_CHARS: usize = 50;

@@ -314,13 +314,12 @@ impl Request {
     }
 
     fn is_whole(&self, read: &[u8]) -> bool {
-        match self.body.expected() {
-            Expected::None => true,
-            Expected::Length(_) => read.len() as u64 >= self.body.left.get(),
-            Expected::Chunked => match self.conn.http2() {
-                Some(stream) => stream.at_end(),
-                None => chunked::ends_in(read),
-            },
+        match (self.body.expected(), self.conn.http2()) {
+            (Expected::None, _) => true,
+            // A stream has an end of its own, whatever length was announced.
+            (_, Some(stream)) => stream.at_end(),
+            (Expected::Length(_), None) => read.len() as u64 >= self.body.left.get(),
+            (Expected::Chunked, None) => chunked::ends_in(read),
         }
     }
 

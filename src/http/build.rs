@@ -21,6 +21,7 @@ use super::{
     location::{Location, LocationKind, LocationTree, Server, ServerName},
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
+    prefixes::Prefixes,
     proxy,
     server_conf::ServerCore,
     tls::HandshakeHook,
@@ -219,18 +220,21 @@ impl Compiler<'_> {
             (methods, child(except))
         });
         let mut children = LocationTree::default();
+        let mut prefixes = Vec::new();
         for location in inner.locations {
             let location = child(location);
+            children.adds_slash |= location.name.ends_with(b"/")
+                && location.content_handler.is_some_and(|handler| handler.adds_slash());
             match location.kind {
                 LocationKind::Exact => _ = children.exact.insert(location.name.clone(), location),
                 LocationKind::Regex(_) => children.regexes.push(location),
                 LocationKind::Prefix | LocationKind::PrefixNoRegex => {
-                    children.prefixes.push(location);
+                    prefixes.push(location);
                 }
                 LocationKind::Named | LocationKind::Nameless => {}
             }
         }
-        children.prefixes.sort_by_key(|location| std::cmp::Reverse(location.name.len()));
+        children.prefixes = Prefixes::new(prefixes);
         let is_named = matches!(draft.kind, LocationKind::Named);
         let chain = self.handlers.chain(&draft.scope);
         let filters = self.filters.select(&draft.scope);

@@ -77,6 +77,9 @@ pub const ROWS: &[Row] = &[
         d.msec_slot(&mut b.part::<CoreLoc>().send_timeout_ms)
     }),
     row("keepalive_timeout", HTTP_LEVELS, args(1, 2), set_keepalive_timeout),
+    row("keepalive_time", HTTP_LEVELS, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<CoreLoc>().keepalive_time_ms)
+    }),
     row("keepalive_requests", HTTP_LEVELS, take(1), |b, d| {
         d.number_slot(&mut b.part::<CoreLoc>().keepalive_requests)
     }),

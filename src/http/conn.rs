@@ -55,6 +55,8 @@ pub struct Conn {
     read: RefCell<BytesMut>,
     write: RefCell<WriteBuffer>,
     pub requests: Cell<u64>,
+    /// The present request came before the one before it was answered.
+    pub pipelined: Cell<bool>,
     pub opened: clock::Wall,
     eof: Cell<bool>,
     error: Cell<Option<io::ErrorKind>>,
@@ -102,6 +104,13 @@ pub struct WriteBuffer {
 }
 
 impl Conn {
+    /// How long ago it was opened.
+    pub fn age_ms(&self) -> u64 {
+        let now = clock::wall();
+        let ms = |wall: clock::Wall| wall.secs * 1000 + i64::from(wall.msec);
+        u64::try_from(ms(now) - ms(self.opened)).unwrap_or(0)
+    }
+
     pub fn new(
         http: Arc<HttpConf>,
         number: u64,
@@ -154,6 +163,7 @@ impl Conn {
             read: RefCell::default(),
             write: RefCell::default(),
             requests: Cell::new(0),
+            pipelined: Cell::new(false),
             opened: clock::wall(),
             eof: Cell::new(false),
             error: Cell::new(None),

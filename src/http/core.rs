@@ -32,6 +32,7 @@ pub struct CoreLoc {
     pub keepalive_timeout_ms: Option<u64>,
     pub keepalive_header_s: Option<u64>,
     pub keepalive_requests: Option<u64>,
+    pub keepalive_time_ms: Option<u64>,
     pub lingering_close: Option<u8>,
     pub lingering_time_ms: Option<u64>,
     pub lingering_timeout_ms: Option<u64>,
@@ -96,7 +97,7 @@ impl Part for CoreLoc {
             recursive_error_pages, server_tokens, client_max_body_size, client_body_buffer_size,
             client_body_timeout_ms, client_body_in_file_only, client_body_in_single_buffer,
             client_body_temp_path, send_timeout_ms, keepalive_timeout_ms, keepalive_header_s,
-            keepalive_requests, lingering_close, lingering_time_ms, lingering_timeout_ms,
+            keepalive_requests, keepalive_time_ms, lingering_close, lingering_time_ms, lingering_timeout_ms,
             postpone_output, chunked_transfer_encoding, absolute_redirect,
             server_name_in_redirect, port_in_redirect, msie_padding, log_not_found,
             log_subrequest, etag, if_modified_since, max_ranges, tcp_nodelay,
@@ -124,6 +125,7 @@ accessors! {
     keepalive_timeout_ms: u64 = 75_000;
     keepalive_header_s: u64 = 0;
     keepalive_requests: u64 = 1000;
+    keepalive_time_ms: u64 = 3_600_000;
     lingering_time_ms: u64 = 30_000;
     lingering_timeout_ms: u64 = 5_000;
     lingering_close: u8 = 1;

@@ -63,7 +63,8 @@ impl Filter for Gunzip {
         if gzip::varies(&r.location().scope) {
             r.headers_out.borrow_mut().list.set(&b"Vary"[..], &b"Accept-Encoding"[..]);
         }
-        if gzip::client_accepts(r) {
+        // Parts of a page are worked on: they never stay packed.
+        if !r.is_subrequest() && gzip::client_accepts(r) {
             return Ok(());
         }
         let mut out = r.headers_out.borrow_mut();

@@ -14,6 +14,7 @@ use super::{
     core::CoreLoc,
     output::FilterSet,
     phase::{Chain, Handler},
+    prefixes::Prefixes,
     template::Template,
     tls_conf::ServerSide,
 };
@@ -55,10 +56,11 @@ pub enum LocationKind {
 #[derive(Default)]
 pub struct LocationTree {
     pub exact: HashMap<BString, Arc<Location>>,
-    /// Longest first.
-    pub prefixes: Vec<Arc<Location>>,
+    pub prefixes: Prefixes,
     /// In the order of the file.
     pub regexes: Vec<Arc<Location>>,
+    /// Some location `/dir/` answers `/dir` with a redirect.
+    pub adds_slash: bool,
 }
 
 /// One `server` block.
@@ -116,7 +118,7 @@ impl LocationTree {
 
     /// The longest prefix location of this level that `uri` begins with.
     pub fn longest_prefix(&self, uri: &[u8]) -> Option<&Arc<Location>> {
-        self.prefixes.iter().find(|location| uri.starts_with(&location.name))
+        self.prefixes.longest(uri)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod headers;
 pub mod headers_in;
 pub mod method;
 pub mod output;
+pub mod prefixes;
 pub mod request;
 pub mod status;
 

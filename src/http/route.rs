@@ -11,6 +11,7 @@ use std::{rc::Rc, sync::Arc};
 use bytes::Bytes;
 
 use crate::base::{
+    escape,
     log::Level,
     regex::{MatchError, Regex},
 };
@@ -148,19 +149,20 @@ pub fn set_named_groups(r: &Rc<Request>, regex: &Regex, groups: &[Option<Bytes>]
 
 /// A location `/dir/` that is passed to an upstream answers `/dir` with a redirect.
 fn auto_redirect<'a>(tree: &'a LocationTree, uri: &[u8]) -> Option<&'a Arc<Location>> {
-    let with_slash = |location: &&Arc<Location>| {
-        location.name.len() == uri.len() + 1
-            && location.name.ends_with(b"/")
-            && location.name.starts_with(uri)
-            && location.content_handler.is_some_and(|handler| handler.adds_slash())
+    if !tree.adds_slash {
+        return None;
+    }
+    let name = [uri, b"/"].concat();
+    let adds = |location: &&Arc<Location>| {
+        location.content_handler.is_some_and(|handler| handler.adds_slash())
     };
-    let exact = || tree.exact.values().find(with_slash);
-    tree.prefixes.iter().find(with_slash).or_else(exact)
+    let exact = || tree.exact.get(bstr::BStr::new(&name)).filter(adds);
+    tree.prefixes.named(&name).filter(adds).or_else(exact)
 }
 
 fn add_slash(r: &Rc<Request>, location: &Arc<Location>) -> Flow {
     r.set_location(location.clone());
-    let mut target = location.name.to_vec();
+    let mut target = escape::uri(&location.name, &escape::URI).into_owned();
     let args = r.args.borrow();
     if !args.is_empty() {
         target.push(b'?');

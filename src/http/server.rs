@@ -295,6 +295,7 @@ impl Server {
     async fn request(&self, conn: &Rc<Conn>, listening: &Listening, first: bool) -> bool {
         conn.requests.set(conn.requests.get() + 1);
         conn.action.set("");
+        conn.pipelined.set(!first && conn.with_read(|read| !read.is_empty()));
         self.counts.reads();
         let head = read_head::read(conn, listening, first).await;
         self.counts.has_read();
@@ -318,7 +319,9 @@ impl Server {
     fn limit_keepalive(&self, r: &Rc<Request>) {
         let spent = r.with_location(|location| {
             let core = location.core();
-            core.keepalive_timeout_ms() == 0 || r.conn.requests.get() >= core.keepalive_requests()
+            core.keepalive_timeout_ms() == 0
+                || r.conn.requests.get() >= core.keepalive_requests()
+                || r.conn.age_ms() > core.keepalive_time_ms()
         });
         if spent || self.stopping.get() {
             r.keepalive.set(false);

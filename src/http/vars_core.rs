@@ -57,12 +57,15 @@ pub const VARS: &[VarRow] = &[
         Some(std::os::unix::ffi::OsStrExt::as_bytes(file.path().as_os_str()).to_vec().into())
     }),
     var_live("content_length", content_length),
-    var_live("content_type", |r, _| r.headers_in.borrow().first("Content-Type").cloned()),
+    var_live("content_type", |r, _| r.headers_in.borrow().joined(b"Content-Type", b", ")),
     var_live("http_*", |r, name| {
         let separator: &[u8] = if name == b"http_cookie" { b"; " } else { b", " };
         r.headers_in.borrow().by_variable_name(&name[5..], separator)
     }),
     var_live("cookie_*", cookie),
+    var_live("pipe", |r, _| {
+        Some(Bytes::from_static(if r.conn.pipelined.get() { b"p" } else { b"." }))
+    }),
     var_live("sent_http_*", sent_header),
     var_live("sent_trailer_*", |r, name| {
         r.headers_out.borrow().trailers.by_variable_name(&name["sent_trailer_".len()..], b", ")
@@ -238,8 +241,7 @@ fn cookie(r: &Rc<Request>, name: &[u8]) -> Option<Bytes> {
     for line in headers.all(b"Cookie") {
         let mut start = 0;
         while start < line.len() {
-            let end =
-                memchr::memchr2(b';', b',', &line[start..]).map_or(line.len(), |at| start + at);
+            let end = memchr::memchr(b';', &line[start..]).map_or(line.len(), |at| start + at);
             let from = start + line[start..end].iter().take_while(|byte| **byte == b' ').count();
             let pair = &line[from..end];
             if pair.len() > name.len()

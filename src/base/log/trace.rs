@@ -7,6 +7,7 @@
 use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
@@ -27,6 +28,11 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
         event.record(&mut text);
         let level = level_of(event.metadata());
         MAIN.load().write(level, None, format_args!("{}{}", text.message, text.fields));
+    }
+
+    /// Libraries trace every frame: that is not for a server's log.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
     }
 
     /// The level of the main chain changes with a reload: ask every time.

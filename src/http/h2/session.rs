@@ -247,7 +247,9 @@ impl Session<'_> {
             let location = r.location();
             let core = location.core();
             let requests = r.conn.requests.get();
-            core.keepalive_timeout_ms() == 0 || requests >= core.keepalive_requests()
+            core.keepalive_timeout_ms() == 0
+                || requests >= core.keepalive_requests()
+                || r.conn.age_ms() > core.keepalive_time_ms()
         };
         if spent && !self.goaway_sent {
             self.goaway(Code::NoError);

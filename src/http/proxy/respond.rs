@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use crate::{
     base::{date, log::Level, units},
-    http::{charset, limit_rate, method::Method, phase::Flow, redirect, request::Request},
+    http::{
+        charset, limit_rate, method::Method, not_modified, phase::Flow, redirect, request::Request,
+    },
     net::http1::{HeaderLine, Known, ResponseHead, response::Body},
     upstream::{ReportKind, Step},
 };
@@ -53,6 +55,9 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     }
     p.keep_answer(&head);
     p.store_answer(&head);
+    if !p.keeps_answer() {
+        not_modified::leave_alone(r);
+    }
     if p.keeps_answer() || p.conf().force_ranges() {
         let mut out = r.headers_out.borrow_mut();
         out.accept_ranges = out.list.remove(b"Accept-Ranges") || p.conf().force_ranges();

@@ -22,6 +22,8 @@ pub struct Unsent {
     wrapping: Wrapping,
     /// The end of the body was put in front.
     ended: bool,
+    /// What has come of the client's body already goes into one packet with the head.
+    joins: bool,
 }
 
 /// How the body stands on the wire.
@@ -37,7 +39,9 @@ impl Unsent {
     /// The request from its start.
     pub fn new(r: &Rc<Request>, outgoing: &Outgoing) -> std::io::Result<Self> {
         let source = outgoing.body.source(r)?;
-        Ok(Self { front: outgoing.head.clone(), source, wrapping: outgoing.wrapping, ended: false })
+        let joins = matches!(source, Source::Client(_));
+        let (front, wrapping) = (outgoing.head.clone(), outgoing.wrapping);
+        Ok(Self { front, source, wrapping, ended: false, joins })
     }
 
     /// It is the client's turn, and that has a time limit of its own.
@@ -47,6 +51,11 @@ impl Unsent {
 
     /// Makes the front hold something; false when all is sent.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        if std::mem::take(&mut self.joins)
+            && let Poll::Ready(piece) = self.source.poll_next(cx, PIECE_BYTES_MAX)
+        {
+            self.front = [&self.front[..], &self.wrapping.piece(piece?)].concat().into();
+        }
         while self.front.is_empty() && !self.ended {
             if self.source.is_ended() {
                 self.front = self.wrapping.end();

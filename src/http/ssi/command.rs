@@ -120,8 +120,7 @@ fn end(r: &Rc<Request>, text: &mut Text) -> Outcome {
 
 fn echo(r: &Rc<Request>, command: &Command, out: &mut Chunks) -> Outcome {
     let name = needed(r, command, "var")?;
-    let value = value::variable(r, name).filter(|value| !value.is_empty());
-    let Some(value) = value else {
+    let Some(value) = value::variable(r, name) else {
         let usual = command.param("default").unwrap_or(b"(none)");
         if !usual.is_empty() {
             out.push(Chunk::data(usual.to_vec()));
