@@ -29,7 +29,7 @@ hello
 --- http_config
     server {
         listen $TEST_NGINX_RAND_PORT_1 http2;
-        location / { client_body_in_single_buffer on; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/echo; }
+        location = /x { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/echo; }
     }
 --- config
     location = /echo { content_by_lua_block { ngx.req.read_body(); ngx.print(ngx.req.get_body_data()) } }

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     cgi::{fastcgi, records::Records},
     family::Family,
-    fault::Fault,
+    fault::{During, Fault},
 };
 
 /// The reader of one answer's head.
@@ -74,6 +74,7 @@ impl Reading {
                 if let Err(error) = records.take(raw) {
                     return Parsed::Bad(Fault::Invalid(error.to_string()));
                 }
+                self.r.conn.action.set(During::ReadingHead.words());
                 if complained(&self.r, records) {
                     return Parsed::Bad(Fault::Invalid(String::new()));
                 }
