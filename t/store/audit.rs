@@ -5,7 +5,7 @@
 //! ```
 
 use crate::harness::case::Check;
-use crate::harness::server::Prefix;
+use crate::harness::server::{Prefix, free_port};
 
 use super::scene::{KEY, Line, Scene};
 
@@ -13,8 +13,12 @@ pub const ROWS: &[(&str, Check)] =
     &[("audit: a line for each write, taken or refused, and no key in any log", lines)];
 
 fn lines() -> Result<(), String> {
-    let http = "access_log logs/access.log; error_log logs/error.log debug;";
-    let scene = Scene::start(Prefix::new()?, http)?;
+    let naming = free_port();
+    let http = format!(
+        "error_log logs/error.log debug; \
+         server {{ listen 127.0.0.1:{naming}; location /nacos/ {{ nacos_naming; }} }}"
+    );
+    let scene = Scene::start(Prefix::new()?, &http)?;
     let mut line = Line::open(scene.port)?;
     let wrong = "X-API-KEY: S3CRET-wrong\r\n";
     let calls = [
@@ -34,6 +38,13 @@ fn lines() -> Result<(), String> {
         if reply.status != status || !scene.server.error_log().contains(&text) {
             return Err(format!("{reply:?}\nwanted in the log: {text}"));
         }
+    }
+    let path = "/nacos/v1/ns/instance";
+    let named = format!("{path}?serviceName=s&ip=10.0.0.1&port=1&accessToken=S3CRET");
+    let reply = Line::open(naming)?.call("POST", &named, "")?;
+    let text = format!("nacos: POST \"{path}\" answered 200, client: 127.0.0.1");
+    if reply.status != 200 || !scene.server.error_log().contains(&text) {
+        return Err(format!("{reply:?}\nwanted in the log: {text}"));
     }
     let prefix = scene.stop()?;
     for name in ["logs/error.log", "logs/stderr.log"] {

@@ -11,6 +11,7 @@ use bstr::ByteSlice;
 use bytes::Bytes;
 
 use crate::conf::Scope;
+use crate::face::audit;
 use crate::http::{Flow, Handler, Request, Step};
 
 use super::answer::{Answer, Version};
@@ -46,6 +47,10 @@ async fn serve(r: &Rc<Request>) -> Flow {
         Err(Fault::Body(status)) => return Flow::Status(status),
         Err(fault) => Answer::fault(version, &r.uri.borrow().to_str_lossy(), &fault),
     };
+    // Beats are no changes, and too many.
+    if method != "GET" && !path.ends_with("/beat") {
+        audit::note(r, "nacos", answer.status);
+    }
     if let Some(allow) = answer.allow {
         r.headers_out.borrow_mut().list.set("Allow", allow);
     }
