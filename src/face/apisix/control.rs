@@ -128,14 +128,15 @@ fn known(kind: &str) -> bool {
 }
 
 fn shown(item: &Item) -> Value {
+    let value = item.value();
     json!({
         "key": &*item.key,
-        "value": item.value,
+        "value": value,
         "createdIndex": item.created,
         "modifiedIndex": item.modified,
         "orig_modifiedIndex": item.modified,
         "update_count": 0,
-        "has_domain": has_domain(&item.value),
+        "has_domain": has_domain(&value),
         "clean_handlers": {},
     })
 }

@@ -11,14 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::model::{Item, Table};
 use super::names::{Collection, PREFIX};
 use super::standalone::Follower;
 use crate::base::errno::Errno;
-use crate::base::log::{Level, emit};
 use crate::store::{Change, Entry, Event, Range, Store, Watch};
 
 /// What the gateway goes by.
@@ -138,19 +136,11 @@ fn apply(table: &mut Table, change: &Change) {
 /// The document of an entry; none for entries of other kinds.
 fn item(entry: &Entry) -> Option<Item> {
     let (collection, id) = Collection::split(PREFIX, &entry.key)?;
-    let value: Value = match serde_json::from_slice(&entry.value) {
-        Ok(value) => value,
-        Err(error) => {
-            let key = &entry.key;
-            emit(Level::Error, format_args!("failed to check item data of [{key}] err: {error}"));
-            return None;
-        }
-    };
     Some(Item {
         collection,
         id: id.into(),
         key: entry.key.clone(),
-        value,
+        text: entry.value.clone(),
         created: entry.created,
         modified: entry.modified,
     })

@@ -75,7 +75,7 @@ impl Follower {
             }
             for mut item in items {
                 match table.item(collection, &item.id) {
-                    Some(known) if known.value == item.value => continue,
+                    Some(known) if known.text == item.text => continue,
                     Some(known) => item.created = known.created,
                     None => {}
                 }
@@ -188,7 +188,8 @@ fn items(documents: &Value, collection: Collection, revision: u64) -> Vec<Item> 
         }
         let key = format!("/{}/{id}", collection.plural());
         let (created, modified) = (revision, revision);
-        Item { collection, id: id.into(), key: key.into(), value, created, modified }
+        let text = value.to_string().into();
+        Item { collection, id: id.into(), key: key.into(), text, created, modified }
     };
     list.into_iter().flatten().enumerate().map(item).collect()
 }
@@ -218,7 +219,10 @@ mod tests {
         let keys: Vec<&str> = routes.iter().map(|item| &*item.key).collect();
         assert_eq!(keys, ["/routes/arr_1", "/routes/b"]);
         let upstreams = items(&documents, Collection::Upstreams, 1);
-        assert_eq!((&*upstreams[0].key, &upstreams[0].value["id"]), ("/upstreams/1", &"1".into()));
+        assert_eq!(
+            (&*upstreams[0].key, &upstreams[0].value()["id"]),
+            ("/upstreams/1", &"1".into())
+        );
     }
 
     #[test]

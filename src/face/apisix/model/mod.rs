@@ -7,6 +7,7 @@
 pub mod expr;
 mod limit;
 mod nodes;
+mod prefixes;
 mod route;
 mod router;
 mod table;
@@ -14,6 +15,7 @@ mod upstream;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::names::Collection;
@@ -34,7 +36,14 @@ pub struct Item {
     pub id: Arc<str>,
     /// `/apisix/routes/1`; in standalone mode `/routes/1`.
     pub key: Arc<str>,
-    pub value: Value,
+    /// JSON; as text it takes a fraction of the room.
+    pub text: Bytes,
     pub created: u64,
     pub modified: u64,
+}
+
+impl Item {
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.text).unwrap_or_default()
+    }
 }

@@ -116,7 +116,8 @@ impl Service {
 /// The document with its defaults; documents may come from others than our Admin API.
 pub fn checked(item: &Item) -> Result<Value, String> {
     let version = admin::Version::V3;
-    admin::check(version, item.collection, &item.value, &|_, _| true)
+    let value = serde_json::from_slice(&item.text).map_err(|e| e.to_string())?;
+    admin::check(version, item.collection, &value, &|_, _| true)
         .map_err(|why| why.get("error_msg").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 

@@ -10,13 +10,14 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::prefixes::{Prefixes, Tree};
 use super::route::{HostRule, Route};
 
 /// The router.
 #[derive(Default)]
 pub struct Router {
     exact: HashMap<Box<[u8]>, Rung>,
-    prefixes: Tree,
+    prefixes: Prefixes<Rung>,
 }
 
 /// The routes of one path, highest priority first.
@@ -38,17 +39,18 @@ struct Hosts {
 impl Router {
     pub fn build<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Self {
         let mut router = Self::default();
+        let mut tree = Tree::<Rung>::default();
         for route in routes.filter(|route| route.enabled) {
             for uri in &route.uris {
                 let rung = match uri.split_once('*') {
-                    Some((prefix, _)) => router.prefixes.rung(prefix.as_bytes()),
+                    Some((prefix, _)) => tree.of(prefix.as_bytes()),
                     None => router.exact.entry(uri.as_bytes().into()).or_default(),
                 };
                 rung.routes.push(route.clone());
             }
         }
         router.exact.values_mut().for_each(Rung::order);
-        router.prefixes.rungs.iter_mut().for_each(Rung::order);
+        router.prefixes = tree.freeze(Rung::order);
         router
     }
 
@@ -127,97 +129,6 @@ impl Hosts {
     }
 }
 
-/// A radix tree of prefixes.
-struct Tree {
-    nodes: Vec<TreeNode>,
-    rungs: Vec<Rung>,
-}
-
-struct TreeNode {
-    /// What stands between the node above and this one.
-    label: Box<[u8]>,
-    /// By the first bytes of their labels, in order.
-    below: Vec<(u8, usize)>,
-    rung: Option<usize>,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        let root = TreeNode { label: Box::default(), below: Vec::new(), rung: None };
-        Self { nodes: vec![root], rungs: Vec::new() }
-    }
-}
-
-impl Tree {
-    /// The rung of a prefix, made when it is not there.
-    fn rung(&mut self, prefix: &[u8]) -> &mut Rung {
-        let at = self.place(prefix);
-        let next = self.rungs.len();
-        let rung = *self.nodes[at].rung.get_or_insert(next);
-        if rung == next {
-            self.rungs.push(Rung::default());
-        }
-        &mut self.rungs[rung]
-    }
-
-    /// The node of a prefix, made when it is not there.
-    fn place(&mut self, prefix: &[u8]) -> usize {
-        let (mut at, mut rest) = (0, prefix);
-        while let Some(first) = rest.first() {
-            let found = self.nodes[at].below.binary_search_by_key(first, |(byte, _)| *byte);
-            let below = match found {
-                Ok(slot) => self.nodes[at].below[slot].1,
-                Err(slot) => {
-                    let leaf = self.add(rest, Vec::new(), None);
-                    self.nodes[at].below.insert(slot, (*first, leaf));
-                    return leaf;
-                }
-            };
-            let label = &self.nodes[below].label;
-            let same = label.iter().zip(rest).take_while(|(a, b)| a == b).count();
-            if same < label.len() {
-                self.split(below, same);
-            }
-            (at, rest) = (below, &rest[same..]);
-        }
-        at
-    }
-
-    fn add(&mut self, label: &[u8], below: Vec<(u8, usize)>, rung: Option<usize>) -> usize {
-        self.nodes.push(TreeNode { label: label.into(), below, rung });
-        self.nodes.len() - 1
-    }
-
-    /// Cuts a node's label in two; the second part becomes a node below it.
-    fn split(&mut self, at: usize, same: usize) {
-        let node = &mut self.nodes[at];
-        let (head, tail) = node.label.split_at(same);
-        let (head, tail): (Box<[u8]>, Vec<u8>) = (head.into(), tail.to_vec());
-        let (below, rung) = (std::mem::take(&mut node.below), node.rung.take());
-        node.label = head;
-        let lower = self.add(&tail, below, rung);
-        self.nodes[at].below.push((tail[0], lower));
-    }
-
-    /// The rungs of all prefixes of `uri`, shortest first.
-    fn passed(&self, uri: &[u8]) -> Vec<&Rung> {
-        let mut passed = Vec::new();
-        let (mut node, mut rest) = (&self.nodes[0], uri);
-        loop {
-            passed.extend(node.rung.map(|rung| &self.rungs[rung]));
-            let Some(first) = rest.first() else { return passed };
-            let Ok(slot) = node.below.binary_search_by_key(first, |(byte, _)| *byte) else {
-                return passed;
-            };
-            node = &self.nodes[node.below[slot].1];
-            match rest.strip_prefix(&*node.label) {
-                Some(after) => rest = after,
-                None => return passed,
-            }
-        }
-    }
-}
-
 /// From so many routes of one path on, their hosts are looked up.
 const MANY: usize = 8;
 
@@ -234,7 +145,8 @@ mod tests {
         value["upstream"] = json!({ "nodes": { "127.0.0.1:1": 1 } });
         let (id, key) = (id.to_string().into(), format!("/apisix/routes/{id}").into());
         let collection = Collection::Routes;
-        let item = Item { collection, id, key, value, created: 1, modified: 1 };
+        let text = value.to_string().into();
+        let item = Item { collection, id, key, text, created: 1, modified: 1 };
         Arc::new(Route::build(item, None).unwrap())
     }
 
