@@ -10,7 +10,7 @@
 //! a clone of its handle.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bstr::BString;
 use tokio::sync::Notify;
@@ -169,7 +169,7 @@ impl Check {
 
 /// Ends with its drop.
 pub struct Subscription {
-    shared: std::sync::Weak<Shared>,
+    shared: Weak<Shared>,
     id: u64,
 }
 
@@ -192,6 +192,10 @@ pub(super) struct Shared {
     /// When a request to the group ended, if the pace minds; 0 for never.
     heard_ms: AtomicU64,
     idle: AtomicBool,
+    /// The other checks of the upstream.
+    siblings: Mutex<Vec<Weak<Self>>>,
+    /// One of them changed its mind about peers.
+    stale: AtomicBool,
 }
 
 /// Behind the lock.
@@ -217,6 +221,35 @@ impl Shared {
             dirty,
             heard_ms: AtomicU64::new(0),
             idle: AtomicBool::new(false),
+            siblings: Mutex::default(),
+            stale: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes two checks of one upstream count each other's verdicts.
+    pub(super) fn join(self: &Arc<Self>, other: &Arc<Self>) {
+        for (one, two) in [(self, other), (other, self)] {
+            let mut siblings = one.siblings.lock().unwrap_or_else(PoisonError::into_inner);
+            siblings.retain(|known| known.strong_count() > 0);
+            siblings.push(Arc::downgrade(two));
+            one.stale.store(true, Relaxed);
+            one.wake.notify_one();
+        }
+    }
+
+    /// Counts again, if another check asked for it.
+    pub(super) fn mind_siblings(&self) {
+        if self.stale.swap(false, Relaxed) {
+            self.with(|board, now| board.recount(now));
+        }
+    }
+
+    /// Has the other checks of the upstream count again.
+    pub(super) fn stir_siblings(&self) {
+        let siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
+        for sibling in siblings.iter().filter_map(Weak::upgrade) {
+            sibling.stale.store(true, Relaxed);
+            sibling.wake.notify_one();
         }
     }
 
@@ -253,6 +286,11 @@ impl Shared {
         }
         if before != inner.board.next_at_ms() {
             self.wake.notify_one();
+        }
+        let stirred = inner.board.take_stirred();
+        drop(inner);
+        if stirred {
+            self.stir_siblings();
         }
         done
     }

@@ -46,6 +46,7 @@ impl Runner {
                 follow.look(&self.shared);
             }
             self.shared.mind_traffic();
+            self.shared.mind_siblings();
             self.launch(&mut flight);
             let next_at_ms = self.shared.lock().board.next_at_ms();
             let alarm = async {

@@ -115,6 +115,26 @@ impl Peer {
     /// Forgets what a check said; other reasons to be down stay.
     pub fn forget(&self, check: CheckBit) {
         self.state.down.fetch_and(!check.0, Relaxed);
+        self.state.unfit.fetch_and(!check.0, Relaxed);
+    }
+
+    /// Records what a check thinks of the peer, whatever traffic is told. True when that is new.
+    pub fn note_unfit(&self, check: CheckBit, unfit: bool) -> bool {
+        let before = match unfit {
+            true => self.state.unfit.fetch_or(check.0, Relaxed),
+            false => self.state.unfit.fetch_and(!check.0, Relaxed),
+        };
+        (before & check.0 != 0) != unfit
+    }
+
+    /// Another check than this one thinks the peer unfit.
+    pub fn is_unfit_elsewhere(&self, check: CheckBit) -> bool {
+        self.state.unfit.load(Relaxed) & !check.0 != 0
+    }
+
+    /// Another check than this one holds the peer down.
+    pub fn is_held_elsewhere(&self, check: CheckBit) -> bool {
+        self.state.down.load(Relaxed) & !(check.0 | FLAG) != 0
     }
 
     /// True when this check holds the peer down.
@@ -277,6 +297,8 @@ impl CheckBit {
 #[derive(Debug, Default)]
 struct State {
     down: AtomicU64,
+    /// What each check thinks, in the same bits.
+    unfit: AtomicU64,
     conns: AtomicU32,
     fails: AtomicU32,
     accessed: AtomicI64,

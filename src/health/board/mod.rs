@@ -309,6 +309,7 @@ impl Board {
         if let Some(peer) = &seat.peer {
             peer.forget(self.bit);
             self.peers.remove(&peer.state_id());
+            self.stir();
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Seat {
     pub(super) counted_down: bool,
     pub(super) counted_unproven: bool,
     pub(super) held: bool,
+    /// It is unfit, and too many are out already.
+    pub(super) waits: bool,
     /// Failed probes since it went down.
     pub(super) dead_probes: u32,
     pub(super) over: Option<Box<Override>>,
@@ -58,6 +60,7 @@ impl Seat {
             counted_down: false,
             counted_unproven: false,
             held: false,
+            waits: false,
             dead_probes: 0,
             over: None,
             peer,

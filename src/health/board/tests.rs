@@ -1,5 +1,6 @@
 //! Paces, policies and reports, with time handed in.
 
+mod policy;
 mod traffic;
 
 use super::*;

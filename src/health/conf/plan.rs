@@ -9,7 +9,7 @@ use super::{groups, health_check};
 use crate::base::units;
 use crate::conf::{Builder, Diag, Directive, Part, Place, Scope};
 use crate::health::matching::Match;
-use crate::health::spec::{CheckSpec, Expect, HttpProbe, Pass, ProbeSpec, TcpProbe};
+use crate::health::spec::{AllDown, CheckSpec, Expect, HttpProbe, Pass, ProbeSpec, TcpProbe};
 use crate::net::tls::{ClientSpec, ClientTls};
 
 /// A check as it will run.
@@ -94,7 +94,26 @@ pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
             }
         }
     }
+    share_policies(&mut plans);
     if wrong.is_empty() { Ok(plans) } else { Err(wrong) }
+}
+
+/// What happens in bad times is a matter of the upstream: what one check says of it, all follow.
+fn share_policies(plans: &mut [Plan]) {
+    for i in 0..plans.len() {
+        let upstream = plans[i].spec.upstream.clone();
+        let of_it = plans.iter().filter(|p| p.spec.upstream == upstream).map(|p| &p.spec.policy);
+        let mut shared = plans[i].spec.policy.clone();
+        for policy in of_it {
+            if shared.all_down == AllDown::Refuse {
+                shared.all_down = policy.all_down;
+            }
+            shared.panic_percent = shared.panic_percent.max(policy.panic_percent);
+            shared.max_ejection_percent =
+                shared.max_ejection_percent.min(policy.max_ejection_percent);
+        }
+        plans[i].spec.policy = shared;
+    }
 }
 
 /// `health_state_file`

@@ -166,3 +166,15 @@ fn who_is_probed() {
     assert!(plan.spec.passive.probe_now && plan.spec.passive.pass.is_some());
     says("health_check mode=never;", "invalid parameter \"mode=never\"");
 }
+
+#[test]
+fn bad_times_are_a_matter_of_the_upstream() {
+    let plans = plans_of(
+        "health_check on_all_down=try_all panic=30%; health_check name=b max_ejection=20%;",
+    );
+    for plan in plans {
+        let policy = plan.spec.policy;
+        assert_eq!((policy.panic_percent, policy.max_ejection_percent), (30, 20));
+        assert_eq!(policy.all_down, crate::health::AllDown::TryAll);
+    }
+}

@@ -73,6 +73,9 @@ impl Engine {
         let bit = register.free_bit(spec.upstream.as_ref());
         let board = Board::new(spec.clone(), bit);
         let shared = Arc::new(Shared::new(board, open.log, open.tls, self.dirty.clone()));
+        for (_, other) in register.boards.running.iter().filter(|((_, of, _), _)| *of == name.1) {
+            shared.join(&other.shared);
+        }
         let (follow, ear) = attach(&shared, open.targets, &spec);
         let persistent = spec.policy.persistent || spec.policy.initial == Initial::Up;
         let kept = register.boards.take_parked(&name);
@@ -175,6 +178,8 @@ impl Boards {
         let mut inner = entry.shared.lock();
         inner.board.end();
         let peers = KeptPeer::of_board(&inner.board);
+        drop(inner);
+        entry.shared.stir_siblings();
         let until_ms = clock::fresh_mono_ms() + PARKED.as_millis() as u64;
         self.parked.push(Parked { name: name.clone(), peers, until_ms });
     }
