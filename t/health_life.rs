@@ -5,6 +5,8 @@
 //!      HUP ─▶ nothing is turned twice        SEGV ─▶ the next process knows what this one knew
 //! ```
 
+mod native;
+
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -15,13 +17,15 @@ use crate::harness::server::{Prefix, Program, Server, free_port, signal};
 mod wrk;
 
 pub fn cases() -> Vec<Case> {
-    vec![
+    let mut cases = native::cases();
+    cases.extend([
         Case::check("health/life/states survive reloads", reloads),
         Case::check("health/life/states survive a dead worker", dead_worker),
         Case::new("health/life/a worker dies under wrk", wrk::dead_worker),
         Case::check("health/life/a peer that moves keeps its state", moved),
         Case::check("health/life/a check ends with its configuration", ended),
-    ]
+    ]);
+    cases
 }
 
 fn reloads() -> Result<(), String> {
