@@ -1,5 +1,5 @@
-//! Checks in rounds, as `resty.upstream.healthcheck` makes them: every interval all peers of a group,
-//! then its backups, and the results as keys of a shared dictionary.
+//! Checks in rounds, as `resty.upstream.healthcheck` makes them: every interval all peers of a
+//! group, then its backups, and the results as keys of a shared dictionary.
 //!
 //! ```text
 //!   Checker (a task, sockets) ── Core (pure: slots, lanes, machines) ──▶ Finished
