@@ -10,6 +10,8 @@ ffi.cdef [[
     ngx_http_lua_socket_tcp_upstream_t;
 ]]
 local free = N["socket.free"]
+local native_connect, native_send = N["socket.connect"], N["socket.send"]
+local native_receive = N["socket.receive"]
 local handle = ffi.metatype("ngx_http_lua_socket_tcp_upstream_t", { __gc = function(h) free(h.id) end })
 
 local tcp = {}
@@ -67,7 +69,7 @@ function tcp.connect(...)
   if port ~= nil and not tonumber(port) then
     argument(3, "number expected, got " .. type(port))
   end
-  return ask(N["socket.connect"](id, host, port and tonumber(port), pool, size, backlog))
+  return ask(native_connect(id, host, port and tonumber(port), pool, size, backlog))
 end
 
 function tcp.bind(...)
@@ -85,7 +87,7 @@ function tcp.send(...)
     error("expecting 2 arguments (including the object), but got " .. n, 2)
   end
   local self, data = ...
-  return ask(N["socket.send"](id_of(self, "send"), bytes_of(data)))
+  return ask(native_send(id_of(self, "send"), bytes_of(data)))
 end
 
 function tcp.receive(...)
@@ -96,9 +98,9 @@ function tcp.receive(...)
   local self, pattern = ...
   local id = id_of(self, "receive")
   if n == 1 then
-    return ask(N["socket.receive"](id))
+    return ask(native_receive(id))
   end
-  return ask(N["socket.receive"](id, pattern))
+  return ask(native_receive(id, pattern))
 end
 
 function tcp.receiveany(...)
