@@ -113,6 +113,7 @@ const ROWS: &[&[Row]] = &[
     http::addition::ROWS,
     http::gunzip::ROWS,
     http::gzip_static::ROWS,
+    http::keepalive::ROWS,
     http::limit_rate::ROWS,
     http::random_index::ROWS,
     http::realip::ROWS,

@@ -8,9 +8,7 @@
 use bstr::{BString, ByteSlice};
 
 use crate::base::units;
-use crate::conf::row::{
-    HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, Set, args, at_least, row,
-};
+use crate::conf::row::{HTTP, HTTP_LEVELS, IF_LOCATION, LOCATION, Row, SERVER, Set, args, row};
 use crate::conf::{Builder, Diag, Directive, Part};
 
 /// Directives without an effect.
@@ -61,7 +59,6 @@ pub const ROWS: &[Row] = &[
     row("ssl_certificate_cache", HTTP | SERVER, args(1, 3), |b, d| accept(b, d, |_| Ok(()))),
     // Workarounds for browsers nobody has any more.
     one("msie_refresh", HTTP_LEVELS, flag),
-    row("keepalive_disable", HTTP_LEVELS, at_least(1), keepalive_disable),
 ];
 
 /// The names seen in one block: each may stand there once.
@@ -173,10 +170,5 @@ fn cache_parameters(
 }
 
 fn temp_path(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    accept(b, d, |_| Ok(()))
-}
-
-fn keepalive_disable(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    b.mask(d, &[("none", 1), ("msie6", 2), ("safari", 4)])?;
     accept(b, d, |_| Ok(()))
 }

@@ -33,6 +33,7 @@ pub struct CoreLoc {
     pub keepalive_header_s: Option<u64>,
     pub keepalive_requests: Option<u64>,
     pub keepalive_time_ms: Option<u64>,
+    pub keepalive_disable: Option<u32>,
     pub lingering_close: Option<u8>,
     pub lingering_time_ms: Option<u64>,
     pub lingering_timeout_ms: Option<u64>,
@@ -97,7 +98,7 @@ impl Part for CoreLoc {
             recursive_error_pages, server_tokens, client_max_body_size, client_body_buffer_size,
             client_body_timeout_ms, client_body_in_file_only, client_body_in_single_buffer,
             client_body_temp_path, send_timeout_ms, keepalive_timeout_ms, keepalive_header_s,
-            keepalive_requests, keepalive_time_ms, lingering_close, lingering_time_ms,
+            keepalive_requests, keepalive_time_ms, keepalive_disable, lingering_close, lingering_time_ms,
             lingering_timeout_ms,
             postpone_output, chunked_transfer_encoding, absolute_redirect,
             server_name_in_redirect, port_in_redirect, msie_padding, log_not_found,
@@ -127,6 +128,7 @@ accessors! {
     keepalive_header_s: u64 = 0;
     keepalive_requests: u64 = 1000;
     keepalive_time_ms: u64 = 3_600_000;
+    keepalive_disable: u32 = super::keepalive::DISABLED;
     lingering_time_ms: u64 = 30_000;
     lingering_timeout_ms: u64 = 5_000;
     lingering_close: u8 = 1;

@@ -172,7 +172,7 @@ async fn put(r: &Rc<Request>) -> Outcome {
         Ok(_) => 204,
     };
     let changed = r.headers_in.borrow().first("Date").and_then(|text| date::parse_http_time(text));
-    write(r, conf, &path, changed).map_err(|error| failed(r, "open()", &path, &error, 409))?;
+    write(r, conf, &path, changed).map_err(|error| failed(r, "rename()", &path, &error, 500))?;
     if status == 201 {
         tell_location(r);
     }
@@ -325,7 +325,7 @@ fn copy_or_move(r: &Rc<Request>, conf: &DavConf, moves: bool) -> Outcome {
         true => fs::rename(from, to_path),
         false => copy_file(from, to_path),
     });
-    copied.map_err(|error| failed(r, "rename()", to_path, &error, 404))?;
+    copied.map_err(|error| failed(r, "rename()", to_path, &error, 500))?;
     Ok(204)
 }
 

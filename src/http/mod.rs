@@ -59,6 +59,7 @@ pub mod gzip_static;
 pub mod h2;
 pub mod headers_more;
 pub mod index;
+pub mod keepalive;
 pub mod limit_rate;
 pub mod limits;
 pub mod map;

@@ -18,6 +18,7 @@ use crate::base::{
 
 use super::{
     build::AddressServers,
+    keepalive,
     location::{Location, LocationKind, LocationTree, Server, ServerName},
     method::Method,
     phase::Flow,
@@ -43,6 +44,7 @@ pub fn find_location(r: &Rc<Request>) -> Flow {
         return Flow::Status(404);
     }
     r.set_location(limit_except(r, found));
+    keepalive::limit(r);
     too_large(r).unwrap_or(Flow::Next)
 }
 

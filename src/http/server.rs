@@ -307,25 +307,15 @@ impl Server {
             Head::Refused(r, flow) => (r, Some(flow)),
             Head::Gone => return false,
         };
-        self.limit_keepalive(&r);
+        if self.stopping.get() {
+            r.keepalive.set(false);
+        }
         self.run(&r, early).await;
         let again = self.afterwards(conn, &r).await;
         // Feature contexts may hold the request: sockets a script made of its connection, for one.
         r.clear_ext();
         conn.restore_peer();
         again
-    }
-
-    fn limit_keepalive(&self, r: &Rc<Request>) {
-        let spent = r.with_location(|location| {
-            let core = location.core();
-            core.keepalive_timeout_ms() == 0
-                || r.conn.requests.get() >= core.keepalive_requests()
-                || r.conn.age_ms() > core.keepalive_time_ms()
-        });
-        if spent || self.stopping.get() {
-            r.keepalive.set(false);
-        }
     }
 
     async fn afterwards(&self, conn: &Rc<Conn>, r: &Rc<Request>) -> bool {

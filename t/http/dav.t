@@ -15,7 +15,7 @@ dav_methods: files put, removed, copied, moved.
 --- request eval
 ["PUT /d/\nx", "PUT /d/no/a\nx", "DELETE /d/a"]
 --- error_code eval
-[409, 409, 405]
+[409, 500, 405]
 --- user_files
 >>> d/a
 a

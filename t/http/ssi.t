@@ -53,7 +53,7 @@ c
 --- request
 GET /t/a.html
 --- response_body
-[value] [stub value] [value] [stub value]
+[value] [stub <!--#echo var="x" -->] [value] [stub <!--#echo var="x" -->]
 --- no_error_log
 [alert]
 

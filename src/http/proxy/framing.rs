@@ -61,7 +61,7 @@ impl Framing {
     pub fn ends_with_close(&self) -> bool {
         match self {
             Self::UntilClose => true,
-            Self::Fastcgi(body) => body.left.is_none() && body.records.closed,
+            Self::Fastcgi(body) => !matches!(body.left, Some(1..)) && body.records.closed,
             _ => false,
         }
     }
@@ -144,8 +144,9 @@ impl InRecords {
                 text.clear();
             }
         }
-        let ended = self.records.ended || self.records.closed && !self.keeps;
-        if !ended {
+        // Some applications write on behind the end of their output; who closed the connection
+        // then would have them die of it.
+        if !self.records.ended {
             return Ok(self.extra && !self.keeps);
         }
         match self.left {

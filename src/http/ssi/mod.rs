@@ -141,6 +141,10 @@ impl Filter for Ssi {
     }
 }
 
+fn is_on(r: &Rc<Request>) -> bool {
+    r.with_location(|location| location.scope.part::<SsiConf>().on == Some(true))
+}
+
 /// Works through what there is of the text.
 fn work_on(r: &Rc<Request>, work: &Work, out: &mut Chunks) {
     let mut guard = work.0.borrow_mut();

@@ -20,6 +20,7 @@ pub fn when_ended(r: &Rc<Request>, sub: &Rc<Request>, set: Option<Vec<u8>>, stub
     let r = r.clone();
     let told = Rc::downgrade(sub);
     sub.kept::<After>().set(Box::new(move || {
+        let works = told.upgrade().is_some_and(|sub| super::is_on(&sub));
         let answer = told.upgrade().and_then(|sub| answer(&sub));
         if let Some(name) = set {
             r.main().kept::<Vars>().set(&name, answer.clone().unwrap_or_default());
@@ -28,7 +29,11 @@ pub fn when_ended(r: &Rc<Request>, sub: &Rc<Request>, set: Option<Vec<u8>>, stub
             let answer = answer.filter(|text| !text.is_empty());
             match answer {
                 Some(text) => Shown::Answer(text),
-                None => Shown::Stub(command::stub(&r, &name).unwrap_or_default()),
+                None => {
+                    let stub = command::stub(&r, &name).unwrap_or_default();
+                    // Commands in it count as they would in the answer it stands for.
+                    if works { Shown::Stub(stub) } else { Shown::Answer(stub) }
+                }
             }
         });
         go_on(&r, shown);
