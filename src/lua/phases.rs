@@ -391,6 +391,11 @@ impl Filter for FilterByLua {
             lua.filter_saw_last.set(true);
         }
         match code {
+            Some(code) if code as i32 == ERROR && r.is_subrequest() => {
+                // It takes the client's request with it, as in nginx.
+                r.conn.fail(std::io::ErrorKind::ConnectionAborted);
+                Err(OutputError::Broken)
+            }
             Some(code) if code as i32 != ERROR && code < 300.0 => Ok(()),
             _ => Err(OutputError::Broken),
         }
