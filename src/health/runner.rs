@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use super::board::{Launch, SeatId};
 use super::check::Shared;
 use super::outcome::Outcome;
-use super::probe::{self, Aim, Bell, Memory};
+use super::probe::{self, Aim, Bell, Lean, Memory, Over};
 use super::spec::{CheckSpec, GrpcProbe, ProbeSpec};
 use super::target::{Target, TargetSpec};
 use crate::base::clock;
@@ -41,14 +41,27 @@ impl Runner {
     /// Checks until the other end of `stop` is gone.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         let mut flight: FuturesUnordered<Flight> = FuturesUnordered::new();
+        // Without it every probe goes the long way.
+        let mut lean = Lean::new().ok();
+        let mut over = Vec::new();
         loop {
             if let Some(follow) = &mut self.follow {
                 follow.look(&self.shared);
             }
             self.shared.mind_traffic();
             self.shared.mind_siblings();
-            self.launch(&mut flight);
+            self.launch(&mut flight, lean.as_mut(), &mut over);
+            if let Some(lean) = &mut lean {
+                lean.expire(clock::fresh_mono_ms(), &mut over);
+            }
+            if !over.is_empty() {
+                self.finish(&mut over);
+                // There may be room for others now.
+                continue;
+            }
             let next_at_ms = self.shared.lock().board.next_at_ms();
+            let limit_ms = lean.as_mut().and_then(Lean::next_limit_ms);
+            let next_at_ms = [next_at_ms, limit_ms].into_iter().flatten().min();
             let alarm = async {
                 match next_at_ms {
                     Some(at_ms) => sleep_until(Instant::from_std(clock::instant_at(at_ms))).await,
@@ -65,6 +78,7 @@ impl Runner {
                         self.land(ended);
                     }
                 }
+                () = wait(lean.as_mut(), &mut over) => {}
                 Some(follow) = self.regroup.recv() => self.follow = follow,
                 Some(seat) = self.memories.news.1.recv() => {
                     self.shared.with(|board, now| board.probe_seat_now(seat, now));
@@ -76,7 +90,12 @@ impl Runner {
         self.shared.lock().board.end();
     }
 
-    fn launch(&mut self, flight: &mut FuturesUnordered<Flight>) {
+    fn launch(
+        &mut self,
+        flight: &mut FuturesUnordered<Flight>,
+        mut lean: Option<&mut Lean>,
+        over: &mut Vec<Over>,
+    ) {
         let mut launches = Vec::new();
         let left = self.shared.with(|board, now| {
             board.tick(now);
@@ -94,6 +113,12 @@ impl Runner {
         drop(inner);
         self.memories.are_for(&spec);
         for Launch { seat, target } in launches {
+            if let Some(lean) = lean.as_mut().filter(|_| Lean::suits(&spec, &target))
+                && let Ok(permit) = self.budget.clone().try_acquire_owned()
+            {
+                over.extend(lean.begin(seat, &spec, &target, permit));
+                continue;
+            }
             let (spec, tls, budget) = (spec.clone(), tls.clone(), self.budget.clone());
             let mut memory = self.memories.of_seats.remove(&seat).unwrap_or_default();
             let bell = self.memories.bell(&spec, seat);
@@ -105,6 +130,14 @@ impl Runner {
                 Ended { seat, outcome, spec, memory }
             }));
         }
+    }
+
+    fn finish(&self, over: &mut Vec<Over>) {
+        self.shared.with(|board, now| {
+            for (seat, outcome) in over.drain(..) {
+                board.finish(seat, &outcome, now);
+            }
+        });
     }
 
     fn land(&mut self, ended: Ended) {
@@ -119,6 +152,13 @@ impl Runner {
         if stays {
             self.memories.put(seat, &spec, memory);
         }
+    }
+}
+
+async fn wait(lean: Option<&mut Lean>, over: &mut Vec<Over>) {
+    match lean {
+        Some(lean) => lean.wait(over).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -200,7 +200,13 @@ impl World {
     /// Something happens that nobody could foresee.
     fn whim(&mut self) -> Result<(), String> {
         match self.rng.below(40) {
-            0 => self.new_list(),
+            0 => {
+                self.new_list();
+                // Places that were left are taken again while probes are still under way.
+                if self.rng.below(2) == 0 {
+                    self.new_list();
+                }
+            }
             1 => self.new_numbers(),
             2 => self.new_process(),
             3 => self.interfere(),
@@ -459,6 +465,10 @@ impl World {
                 || (all - bad) * 100 < all * usize::from(policy.panic_percent));
         if self.board.seats().count() != all {
             return Err(format!("{} seats for {all} peers", self.board.seats().count()));
+        }
+        let gone = |key: &Key| !self.models.contains_key(key);
+        if let Some((key, _)) = self.peers.iter().find(|(key, p)| gone(key) && p.held_by(bit())) {
+            return Err(format!("{} is held down by a check that let it go", key.name));
         }
         for seat in self.board.seats() {
             let (watch, key) = (&seat.watch, seat.watch.target.key());

@@ -14,7 +14,7 @@ use crate::health::matching::{BODY_MAX_BYTES, Match};
 use crate::health::outcome::{Kind, Outcome};
 use crate::net::http1::HTTP_11;
 use crate::net::http1::chunked::Decoder;
-use crate::net::http1::response::{Body, Parser, ResponseHead};
+use crate::net::http1::response::{Body, Parser, ResponseHead, UpstreamError};
 use crate::net::stream::Stream;
 
 /// An answer that is being read.
@@ -114,18 +114,13 @@ impl Answer {
                     continue;
                 }
                 Ok(false) => {}
-                Err(e) => {
-                    let line = self.buf.lines().next().unwrap_or_default();
-                    let is_http = line.starts_with(b"HTTP/");
-                    let text = if is_http { e.to_string().into_bytes() } else { line.to_vec() };
-                    return Err(Outcome::new(Kind::BadLine).detail(text));
-                }
+                Err(e) => return Err(bad_head(&self.buf, &e)),
             }
             if self.read().await? == 0 {
                 return Err(closed());
             }
             if self.read_bytes > HEADS_MAX_BYTES {
-                return Err(Outcome::new(Kind::BadLine).detail("too many interim responses"));
+                return Err(too_many());
             }
         }
     }
@@ -224,7 +219,33 @@ fn keeps(head: &ResponseHead) -> bool {
     !head.close || head.version < HTTP_11 && asked()
 }
 
-fn closed() -> Outcome {
+/// The first head in what was read that is not an interim one; `None` while it is not whole.
+pub(super) fn final_head(buf: &mut BytesMut) -> Result<Option<ResponseHead>, Outcome> {
+    loop {
+        let mut parser = Parser::new(HEAD_MAX_BYTES);
+        if !parser.step(buf).map_err(|e| bad_head(buf, &e))? {
+            return Ok(None);
+        }
+        let head = parser.head_len();
+        let found = parser.finish(buf.split_to(head).freeze());
+        if found.status >= 200 {
+            return Ok(Some(found));
+        }
+    }
+}
+
+fn bad_head(buf: &[u8], error: &UpstreamError) -> Outcome {
+    let line = buf.lines().next().unwrap_or_default();
+    let is_http = line.starts_with(b"HTTP/");
+    let text = if is_http { error.to_string().into_bytes() } else { line.to_vec() };
+    Outcome::new(Kind::BadLine).detail(text)
+}
+
+pub(super) fn too_many() -> Outcome {
+    Outcome::new(Kind::BadLine).detail("too many interim responses")
+}
+
+pub(super) fn closed() -> Outcome {
     Outcome::new(Kind::ReceiveFailed).detail("closed")
 }
 
@@ -232,6 +253,6 @@ const FIRST_READ_BYTES: usize = 1024;
 const LINE_MAX_BYTES: usize = 64 * 1024;
 const HEAD_MAX_BYTES: usize = 32 * 1024;
 /// All heads of one answer, interim ones included.
-const HEADS_MAX_BYTES: usize = 64 * 1024;
+pub(super) const HEADS_MAX_BYTES: usize = 64 * 1024;
 /// A longer body costs more than a new connection.
 const DRAINED_MAX_BYTES: usize = 64 * 1024;

@@ -14,6 +14,7 @@ mod http;
 mod http2;
 pub mod http_req;
 mod kept;
+mod lean;
 mod raw;
 mod session;
 mod talk;
@@ -30,6 +31,7 @@ use bstr::{BString, ByteSlice};
 use tokio::time::timeout;
 
 pub use self::kept::Memory;
+pub(super) use self::lean::{Lean, Over};
 use super::outcome::{Kind, Outcome};
 use super::spec::{CheckSpec, ProbeSpec, TimeoutScope, TlsSpec, Version};
 use super::target::Target;

@@ -60,21 +60,35 @@ pub(super) async fn connect(addr: &Addr, limits: Limits) -> Result<Stream, Outco
     dial::connect(addr, &how).await.map_err(|error| match &error {
         _ if error.is_timeout() => Outcome::new(Kind::ConnectTimeout).detail("timeout"),
         DialError::Socket(e) => Outcome::new(Kind::NoSocket).detail(super::error_text(e)),
-        _ if error.io().is_some_and(is_ours) => {
-            let text = error.io().map(super::error_text).unwrap_or_default();
-            Outcome::new(Kind::NoSocket).detail(text)
-        }
-        _ => {
-            let text = error.io().map(super::error_text).unwrap_or_default();
-            Outcome::new(Kind::ConnectFailed).detail(text)
-        }
+        _ => match error.io() {
+            Some(error) => connect_failed(error),
+            None => Outcome::new(Kind::ConnectFailed),
+        },
     })
 }
 
-/// Ports used up: that is no fault of the peer.
+/// Why there is no connection.
+pub(super) fn connect_failed(error: &std::io::Error) -> Outcome {
+    let kind = match error.kind() {
+        std::io::ErrorKind::TimedOut => {
+            return Outcome::new(Kind::ConnectTimeout).detail("timeout");
+        }
+        _ if is_ours(error) => Kind::NoSocket,
+        _ => Kind::ConnectFailed,
+    };
+    Outcome::new(kind).detail(super::error_text(error))
+}
+
+/// Ports or descriptors used up: that is no fault of the peer.
 fn is_ours(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::AddrNotAvailable
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
+
+/// Linux's numbers; `std` has no stable kinds for them.
+pub(super) const EINPROGRESS: i32 = 115;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// Reads until what is expected has come.
 async fn listen(stream: &mut Stream, expect: &Expect, limits: Limits) -> Result<Outcome, Outcome> {
