@@ -200,8 +200,11 @@ pub fn group(name: &[u8]) -> io::Result<Option<u32>> {
 /// Gives up root for the calling thread and the threads it starts, not for the whole process.
 ///
 /// libc's wrappers change every thread; the raw calls change one. The thread that reads
-/// configurations stays root, because it must open keys and logs again on a reload.
-pub fn become_on_this_thread(who: &Identity) -> Result<(), (&'static str, io::Error)> {
+/// configurations stays root, because it must open keys and logs again on a reload. As in nginx, a
+/// failure to set the groups, which is told, does not keep the worker from running.
+pub fn become_on_this_thread(
+    who: &Identity,
+) -> Result<Option<io::Error>, (&'static str, io::Error)> {
     let mut groups: [libc::gid_t; GROUPS_MAX] = [0; GROUPS_MAX];
     let mut count = GROUPS_MAX as i32;
     // SAFETY: `groups` has room for `count` entries; `user` is NUL-terminated.
@@ -211,19 +214,20 @@ pub fn become_on_this_thread(who: &Identity) -> Result<(), (&'static str, io::Er
     if found < 0 {
         groups[0] = who.gid;
     }
+    let mut without_groups = None;
     // SAFETY: raw system calls with live arguments of the sizes they expect.
     unsafe {
-        if libc::syscall(libc::SYS_setgroups, known, groups.as_ptr()) == -1 {
-            return Err(("initgroups", io::Error::last_os_error()));
-        }
         if libc::syscall(libc::SYS_setresgid, who.gid, who.gid, who.gid) == -1 {
             return Err(("setgid", io::Error::last_os_error()));
+        }
+        if libc::syscall(libc::SYS_setgroups, known, groups.as_ptr()) == -1 {
+            without_groups = Some(io::Error::last_os_error());
         }
         if libc::syscall(libc::SYS_setresuid, who.uid, who.uid, who.uid) == -1 {
             return Err(("setuid", io::Error::last_os_error()));
         }
     }
-    Ok(())
+    Ok(without_groups)
 }
 
 /// A limit of the process.

@@ -173,10 +173,18 @@ impl Seat {
     fn drop_root(&self) -> bool {
         let conf = self.cycle.conf();
         let Some(who) = conf.identity().filter(|_| conf.has_master()) else { return true };
+        let tell = |call: &str, e| {
+            emit(Level::Emerg, format_args!("{call}({}) failed {}", who.uid, Errno(e)));
+        };
         match sys::become_on_this_thread(&who) {
-            Ok(()) => true,
+            Ok(without_groups) => {
+                if let Some(e) = &without_groups {
+                    tell("initgroups", e);
+                }
+                true
+            }
             Err((call, e)) => {
-                emit(Level::Emerg, format_args!("{call}({}) failed {}", who.uid, Errno(&e)));
+                tell(call, &e);
                 false
             }
         }
