@@ -122,6 +122,11 @@ impl Store {
         self.state().range(prefix)
     }
 
+    /// Whether writes can be taken: etcd may be away, a folder never is.
+    pub fn is_reachable(&self) -> bool {
+        !self.state().is_away()
+    }
+
     /// The number of the last change.
     pub fn revision(&self) -> u64 {
         self.state().revision()

@@ -20,6 +20,8 @@ pub struct State {
     expiring: BTreeSet<(u64, Arc<str>)>,
     revision: u64,
     watchers: Vec<Watcher>,
+    /// What lies behind cannot be asked right now.
+    away: bool,
 }
 
 impl State {
@@ -31,6 +33,14 @@ impl State {
         let from = self.map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let entries = from.take_while(|(key, _)| key.starts_with(prefix));
         Range { revision: self.revision, entries: entries.map(|(_, e)| e.clone()).collect() }
+    }
+
+    pub fn is_away(&self) -> bool {
+        self.away
+    }
+
+    pub fn set_away(&mut self, away: bool) {
+        self.away = away;
     }
 
     pub fn revision(&self) -> u64 {

@@ -176,6 +176,7 @@ fn lose(
         return Err(format!("{refused:?}"));
     }
     one.call("GET", "routes/1", &Value::Null)?.has(200)?;
+    one.metric("apisix_etcd_reachable 0")?;
     // How long it is away is what is tested.
     std::thread::sleep(time);
     let refused = two.call("DELETE", "routes/1", &Value::Null)?;
@@ -185,6 +186,7 @@ fn lose(
     member.run()?;
     let put = || one.call("PUT", "routes/2", &route("/b", backend))?.has(201).map(drop);
     let took = wait(Duration::from_secs(10), put)?;
+    one.metric("apisix_etcd_reachable 1")?;
     two.until("/b", 200, Duration::from_secs(3))?;
     let (key, value) = stored("routes", "3", route("/c", backend));
     member.put(&key, &value)?;

@@ -23,6 +23,7 @@ impl Scene {
              error_log logs/error.log notice;\nevents {{ }}\nhttp {{\n    access_log off;\n    keepalive_requests 10000000;\n    \
              {http}\n    server {{\n        listen 127.0.0.1:{port};\n        \
              location /apisix/admin/ {{ client_max_body_size 0; apisix_admin key={KEY}; }}\n        \
+             location = /metrics {{ apisix_metrics; }}\n        \
              location / {{ apisix_gateway; }}\n    }}\n}}\n"
         );
         let server = Server::start(Program::Ours, prefix, &conf, port)?;
@@ -38,6 +39,16 @@ impl Scene {
     /// What traffic gets.
     pub fn get(&self, path: &str) -> Result<u16, String> {
         Ok(Line::open(self.port)?.call("GET", path, "")?.status)
+    }
+
+    /// Waits until the metrics have this line.
+    pub fn metric(&self, line: &str) -> Result<(), String> {
+        wait(Duration::from_secs(3), || {
+            let page = Line::open(self.port)?.call("GET", "/metrics", "")?.text;
+            let found = page.lines().any(|l| l == line);
+            if found { Ok(()) } else { Err(format!("no {line} in {page}")) }
+        })
+        .map(drop)
     }
 
     /// Waits until traffic gets this; tells how long it took.

@@ -18,6 +18,7 @@ use super::names::{Collection, SERVER};
 use super::view::View;
 use crate::conf::Scope;
 use crate::http::{Flow, Handler, Request, Step, stub_status};
+use crate::store::Store;
 
 /// The content handler of locations with `apisix_metrics`.
 pub static HANDLER: Metrics = Metrics;
@@ -39,7 +40,7 @@ fn serve(r: &Rc<Request>) -> Flow {
     let Some(conf) = &location.scope.part::<Views>().0 else { return Flow::Status(500) };
     let Some(live) = conf.live() else { return Flow::Status(503) };
     let table = live.table();
-    let mut text = traffic() + &indexes(&table, live.store().is_some());
+    let mut text = traffic() + &indexes(&table, live.store());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let version = SERVER.trim_start_matches("APISIX/");
     let labels = format!("{{hostname=\"{}\",version=\"{version}\"}}", host.trim());
@@ -84,11 +85,9 @@ fn traffic() -> String {
 }
 
 /// How new the documents are, where they come from a store.
-fn indexes(table: &Table, stored: bool) -> String {
+fn indexes(table: &Table, store: Option<&Store>) -> String {
     let mut text = String::new();
-    if !stored {
-        return text;
-    }
+    let Some(store) = store else { return text };
     let newest = |collection: Collection| {
         let items = table.items(collection);
         items.into_iter().map(|item| item.modified).max().unwrap_or(0)
@@ -100,7 +99,7 @@ fn indexes(table: &Table, stored: bool) -> String {
     let rows: Vec<(String, u64)> =
         rows.into_iter().map(|(key, index)| (format!("{{key=\"{key}\"}}"), index)).collect();
     let help = "Config server etcd reachable from APISIX, 0 is unreachable";
-    gauge(&mut text, "etcd_reachable", help, &[(String::new(), 1)]);
+    gauge(&mut text, "etcd_reachable", help, &[(String::new(), store.is_reachable().into())]);
     gauge(&mut text, "etcd_modify_indexes", "Etcd modify index for APISIX keys", &rows);
     text
 }

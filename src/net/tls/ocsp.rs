@@ -46,7 +46,10 @@ pub enum OcspError {
 pub fn responder_url(chain: &Chain) -> Result<Option<Vec<u8>>, OcspError> {
     let leaf = leaf(chain)?;
     let Some(access) = leaf.extension(AUTHORITY_ACCESS) else { return Ok(None) };
-    pair(chain)?;
+    let (leaf, issuer) = first_two(chain)?;
+    if issuer.subject != leaf.issuer {
+        return Err(OcspError::NotNext);
+    }
     let mut access = Reader(Reader(access).expect(SEQUENCE).unwrap_or_default());
     while let Some(one) = access.expect(SEQUENCE) {
         let mut one = Reader(one);
@@ -59,7 +62,7 @@ pub fn responder_url(chain: &Chain) -> Result<Option<Vec<u8>>, OcspError> {
 
 /// The question about the leaf.
 pub fn request(chain: &Chain) -> Result<Vec<u8>, OcspError> {
-    let (leaf, issuer) = pair(chain)?;
+    let (leaf, issuer) = first_two(chain)?;
     let id = id(&leaf, &issuer)?;
     // A list of one request in the part that could be signed.
     let list = wrapped(SEQUENCE, &wrapped(SEQUENCE, &id));
@@ -69,7 +72,7 @@ pub fn request(chain: &Chain) -> Result<Vec<u8>, OcspError> {
 /// Checks an answer about the leaf; gives when the next one is due, if it says so.
 pub fn validate(response: &[u8], chain: &Chain) -> Result<Option<i64>, OcspError> {
     let basic = basic(response)?;
-    let (leaf, issuer) = pair(chain)?;
+    let (leaf, issuer) = first_two(chain)?;
     let carried = certificates(basic.certs);
     let own = chain.iter().filter_map(|der| Cert::parse(der));
     let mut known = carried.iter().copied().chain(own);
@@ -96,13 +99,11 @@ fn leaf(chain: &Chain) -> Result<Cert<'_>, OcspError> {
     chain.first().and_then(|der| Cert::parse(der)).ok_or(OcspError::Leaf)
 }
 
-/// The leaf and, right behind it, who issued it.
-fn pair(chain: &Chain) -> Result<(Cert<'_>, Cert<'_>), OcspError> {
+/// The leaf and what stands right behind it; only who looks for the responder asks whether it is
+/// the issuer.
+fn first_two(chain: &Chain) -> Result<(Cert<'_>, Cert<'_>), OcspError> {
     let leaf = leaf(chain)?;
     let issuer = chain.get(1).and_then(|der| Cert::parse(der)).ok_or(OcspError::NoIssuer)?;
-    if issuer.subject != leaf.issuer {
-        return Err(OcspError::NotNext);
-    }
     Ok((leaf, issuer))
 }
 

@@ -235,6 +235,7 @@ impl Follower {
             return false;
         }
         self.lost_ms = Some(clock::fresh_mono_ms());
+        self.state().set_away(true);
         emit(
             Level::Error,
             format_args!("etcd is away ({fault}): what is known stays in force until it is back"),
@@ -244,6 +245,7 @@ impl Follower {
 
     fn found(&mut self) {
         if let Some(since) = self.lost_ms.take() {
+            self.state().set_away(false);
             let away_ms = clock::fresh_mono_ms().saturating_sub(since);
             emit(Level::Notice, format_args!("etcd is back after {away_ms} ms"));
         }
