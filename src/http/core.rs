@@ -97,12 +97,12 @@ impl Part for CoreLoc {
         inherit!(self, parent: root, error_pages, default_type, types, satisfy_any, auth_delay_ms,
             recursive_error_pages, server_tokens, client_max_body_size, client_body_buffer_size,
             client_body_timeout_ms, client_body_in_file_only, client_body_in_single_buffer,
-            client_body_temp_path, send_timeout_ms, keepalive_timeout_ms, keepalive_header_s,
-            keepalive_requests, keepalive_time_ms, keepalive_disable, lingering_close,
-            lingering_time_ms, lingering_timeout_ms, postpone_output,
-            chunked_transfer_encoding, absolute_redirect, server_name_in_redirect, port_in_redirect, msie_padding, log_not_found,
-            log_subrequest, etag, if_modified_since, max_ranges, tcp_nodelay,
-            uninitialized_variable_warn, rewrite_log, resolver_timeout_ms);
+            client_body_temp_path, send_timeout_ms, postpone_output, chunked_transfer_encoding);
+        inherit!(self, parent: keepalive_timeout_ms, keepalive_header_s, keepalive_requests,
+            keepalive_time_ms, keepalive_disable, lingering_close, lingering_time_ms,
+            lingering_timeout_ms, absolute_redirect, server_name_in_redirect, port_in_redirect,
+            msie_padding, log_not_found, log_subrequest, etag, if_modified_since, max_ranges,
+            tcp_nodelay, uninitialized_variable_warn, rewrite_log, resolver_timeout_ms);
     }
 }
 

@@ -39,6 +39,9 @@ fn rounds(seed: u64, kills: u64, writes: usize) -> Result<(), String> {
         if !done && count > WRITERS {
             whole = took.mul_f64(writes as f64 / count as f64);
             cut_short += 1;
+        } else if done {
+            // It takes less than was thought.
+            whole = whole.mul_f64(0.5);
         }
         prefix = judge(prefix, &mut writers).map_err(|why| format!("kill {round}: {why}"))?;
     }
