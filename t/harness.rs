@@ -16,3 +16,4 @@ pub mod modes;
 pub mod python;
 pub mod runner;
 pub mod server;
+pub mod wait;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port, signal};
+use crate::harness::wait;
 
 mod wrk;
 
@@ -127,14 +128,7 @@ impl Scene {
     }
 
     fn wait_for(&self, state: &str) -> Result<(), String> {
-        let end = Instant::now() + Duration::from_secs(5);
-        loop {
-            match self.is(state) {
-                Err(complaint) if Instant::now() > end => return Err(complaint),
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
-                Ok(()) => return Ok(()),
-            }
-        }
+        wait::until(Duration::from_secs(5), || self.is(state))
     }
 
     fn is_turned_once(&self) -> Result<(), String> {

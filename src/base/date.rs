@@ -324,6 +324,23 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 const DAY_SECS: i64 = 86_400;
 /// December 31, 9999.
 const LAST_DAY: i64 = 2_932_896;
+/// The names in full; the short ones are their first three letters.
+pub const LONG_WEEK: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub const LONG_MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 const WEEK: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -254,6 +254,21 @@ fn accepts_gzip(value: &[u8]) -> bool {
     false
 }
 
+/// The length and the ranges of a body that a filter rewrites are not known any more; what tells
+/// its version stays only when the configuration wants it so.
+pub fn body_is_rewritten(out: &mut HeadersOut, keeps_version: bool) {
+    out.content_length = None;
+    out.accept_ranges = false;
+    out.list.remove(b"Accept-Ranges");
+    if keeps_version {
+        weaken_tag(out);
+    } else {
+        out.last_modified = None;
+        out.list.remove(b"Last-Modified");
+        out.list.remove(b"ETag");
+    }
+}
+
 /// Packed, the response is no longer the same byte for byte.
 pub fn weaken_tag(out: &mut HeadersOut) {
     match out.list.first("ETag").cloned() {

@@ -113,16 +113,7 @@ impl Filter for SubFilter {
         r.filter_need_in_memory.set(true);
         if !r.is_subrequest() {
             let mut out = r.headers_out.borrow_mut();
-            out.content_length = None;
-            out.accept_ranges = false;
-            out.list.remove(b"Accept-Ranges");
-            if conf.last_modified == Some(true) {
-                super::gzip::weaken_tag(&mut out);
-            } else {
-                out.last_modified = None;
-                out.list.remove(b"Last-Modified");
-                out.list.remove(b"ETag");
-            }
+            super::gzip::body_is_rewritten(&mut out, conf.last_modified == Some(true));
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! The shipped example on ports of its own, and calls to its faces.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::backend::Backend;
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait;
 use crate::tidy::source;
 
 /// A running gateway.
@@ -172,8 +173,7 @@ impl Scene {
     /// Ends it well, and gives its folder to the next.
     pub fn stop(mut self) -> Result<Prefix, String> {
         self.server.stop(&[])?;
-        let empty = Prefix::new()?;
-        Ok(std::mem::replace(&mut self.server.prefix, empty))
+        self.server.leave()
     }
 }
 
@@ -293,13 +293,7 @@ pub fn same(got: &Value, wanted: &Value) -> Result<(), String> {
 
 /// Tries until it is so, or has had time enough.
 pub fn eventually<T>(check: impl Fn() -> Result<T, String>) -> Result<T, String> {
-    let end = Instant::now() + ENOUGH;
-    loop {
-        match check() {
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
-            checked => return checked,
-        }
-    }
+    wait::until(ENOUGH, check)
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> Result<String, String> {

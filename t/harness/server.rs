@@ -141,6 +141,12 @@ impl Server {
         signal(self.pid(), name)
     }
 
+    /// Gives its folder to the next server; it has ended.
+    pub fn leave(&mut self) -> Result<Prefix, String> {
+        let empty = Prefix::new()?;
+        Ok(std::mem::replace(&mut self.prefix, empty))
+    }
+
     /// Asks the server to quit and complains about every way in which it did not end cleanly.
     pub fn stop(&mut self, expected: &[String]) -> Result<(), String> {
         self.signal("QUIT")?;

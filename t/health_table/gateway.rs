@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait;
 
 /// The values of the library's own example.
 pub const SLOW: &str = "interval = 2000, timeout = 1000, fall = 3, rise = 2, \
@@ -89,25 +90,14 @@ impl Gateway {
         state: &str,
         limit: Duration,
     ) -> Result<Duration, String> {
-        let end = Instant::now() + limit;
-        loop {
-            match self.is(state, port) {
-                Ok(()) => return Ok(self.listening_since.elapsed()),
-                Err(complaint) if Instant::now() > end => return Err(complaint),
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        wait::until(limit, || self.is(state, port)).map(|()| self.listening_since.elapsed())
     }
 
     pub fn wait_for_log(&self, text: &str) -> Result<(), String> {
-        let end = Instant::now() + Duration::from_secs(2);
-        while !self.server.error_log().contains(text) {
-            if Instant::now() > end {
-                return Err(format!("the log has no line \"{text}\"\n{}", self.log_tail()));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        wait::until(Duration::from_secs(2), || match self.server.error_log().contains(text) {
+            true => Ok(()),
+            false => Err(format!("the log has no line \"{text}\"\n{}", self.log_tail())),
+        })
     }
 
     /// Twelve requests go to exactly these peers.

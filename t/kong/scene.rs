@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::backend::Backend;
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait;
 use crate::tidy::source;
 
 /// A running gateway.
@@ -126,16 +127,7 @@ impl Scene {
     /// Waits until the target is so; tells how long it took.
     pub fn wait(&self, target: &str, wanted: &str, limit: Duration) -> Result<Duration, String> {
         let begun = Instant::now();
-        loop {
-            let checked = self.health_is(target, wanted);
-            if checked.is_ok() {
-                return Ok(begun.elapsed());
-            }
-            if begun.elapsed() > limit {
-                return checked.map(|()| limit);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::until(limit, || self.health_is(target, wanted)).map(|()| begun.elapsed())
     }
 
     /// The metrics page of the status face.
@@ -150,8 +142,7 @@ impl Scene {
     /// Ends it well, and gives its folder to the next.
     pub fn stop(mut self) -> Result<Prefix, String> {
         self.server.stop(&[])?;
-        let empty = Prefix::new()?;
-        Ok(std::mem::replace(&mut self.server.prefix, empty))
+        self.server.leave()
     }
 }
 

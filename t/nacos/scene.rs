@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait;
 use crate::tidy::source;
 
 /// A running naming face.
@@ -98,22 +99,12 @@ impl Scene {
         limit: Duration,
     ) -> Result<Duration, String> {
         let begun = Instant::now();
-        loop {
-            let checked = self.health_is(query, wanted);
-            if checked.is_ok() {
-                return Ok(begun.elapsed());
-            }
-            if begun.elapsed() > limit {
-                return checked.map(|()| limit);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::until(limit, || self.health_is(query, wanted)).map(|()| begun.elapsed())
     }
 
     pub fn stop(mut self) -> Result<Prefix, String> {
         self.server.stop(&[])?;
-        let empty = Prefix::new()?;
-        Ok(std::mem::replace(&mut self.server.prefix, empty))
+        self.server.leave()
     }
 }
 

@@ -1,12 +1,13 @@
 //! `kill -9` at random moments while the Admin API is written to.
 //!
 //! ```text
-//!   8 writers ─▶ 5,000 writes ─▶ kill ─▶ restart: every acknowledged one there, none torn ─▶ again
+//!   8 writers ─▶ some write before the 5,000th ─▶ kill ─▶ restart: every acknowledged one there,
+//!                                                         none torn ─▶ again
 //! ```
 //! `T_LONG=1` kills 200 times.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::scene::{Line, Scene};
 use super::writer::{self, Writer};
@@ -26,69 +27,45 @@ pub fn case() -> Case {
 fn rounds(seed: u64, kills: u64, writes: usize) -> Result<(), String> {
     let mut writers: Vec<Writer> = (0..WRITERS).map(|name| Writer::new(name, seed)).collect();
     let mut prefix = Prefix::new()?;
-    // How long all the writes of a round take, learnt from the rounds before.
-    let mut whole = Duration::from_millis(writes as u64);
-    let mut cut_short = 0;
     for round in 0..kills {
         let scene = Scene::start(prefix, "")?;
-        let moment = whole.mul_f64(part(seed, round));
-        let before: usize = writers.iter().map(|writer| writer.acknowledged).sum();
-        let (done, took, folder) = write_until(scene, &mut writers, writes, moment)?;
-        prefix = folder;
-        let count = writers.iter().map(|writer| writer.acknowledged).sum::<usize>() - before;
-        if !done && count > WRITERS {
-            whole = took.mul_f64(writes as f64 / count as f64);
-            cut_short += 1;
-        } else if done {
-            // It takes less than was thought.
-            whole = whole.mul_f64(0.5);
-        }
-        prefix = judge(prefix, &mut writers).map_err(|why| format!("kill {round}: {why}"))?;
+        let moment = (part(seed, round) * writes as f64) as usize;
+        prefix = write_until(scene, &mut writers, moment)
+            .and_then(|prefix| judge(prefix, &mut writers))
+            .map_err(|why| format!("kill {round}: {why}"))?;
     }
     // The present is less than 2 MB; history may be four times as much.
     let log = std::fs::metadata(prefix.path().join("data/store.log")).map_err(|e| e.to_string())?;
     if log.len() > 12_000_000 {
         return Err(format!("the log was not compacted: {} bytes", log.len()));
     }
-    let sum: usize = writers.iter().map(|writer| writer.acknowledged).sum();
     if std::env::var_os("T_LONG").is_some() {
-        println!("kill -9: {kills} times, {cut_short} of them amid writes; {sum} acknowledged");
+        let sum: usize = writers.iter().map(|writer| writer.acknowledged).sum();
+        println!("kill -9: {kills} times amid writes; {sum} acknowledged");
     }
-    if cut_short * 2 < kills { Err("most kills came after the writes".into()) } else { Ok(()) }
+    Ok(())
 }
 
-/// Lets all write and kills the server at its moment. Says whether all had written all by then,
-/// and how long they wrote.
-fn write_until(
-    scene: Scene,
-    writers: &mut [Writer],
-    writes: usize,
-    moment: Duration,
-) -> Result<(bool, Duration, Prefix), String> {
-    let (port, begun) = (scene.port, Instant::now());
-    let complaints = Mutex::new(Vec::new());
-    let mut done = false;
-    let folder = std::thread::scope(|scope| {
+/// Lets all write without end, and kills the server when so many writes were acknowledged.
+fn write_until(scene: Scene, writers: &mut [Writer], moment: usize) -> Result<Prefix, String> {
+    let port = scene.port;
+    let (told, acknowledged) = mpsc::channel();
+    std::thread::scope(|scope| {
         let running: Vec<_> = writers
             .iter_mut()
             .map(|writer| {
-                scope.spawn(|| {
-                    if let Err(why) = writer.write(port, writes / WRITERS) {
-                        complaints.lock().unwrap_or_else(|e| e.into_inner()).push(why);
-                    }
-                })
+                let told = told.clone();
+                scope.spawn(move || writer.write(port, &told))
             })
             .collect();
-        // The moment itself is what is tested.
-        std::thread::sleep(moment);
-        done = running.iter().all(|thread| thread.is_finished());
-        scene.kill()
-    })?;
-    let complaints = complaints.into_inner().unwrap_or_else(|e| e.into_inner());
-    match complaints.first() {
-        Some(why) => Err(why.clone()),
-        None => Ok((done, begun.elapsed(), folder)),
-    }
+        drop(told);
+        let early = acknowledged.iter().take(moment).count() < moment;
+        let prefix = scene.kill();
+        for thread in running {
+            thread.join().map_err(|_| "a writer panicked")??;
+        }
+        if early { Err("the server was gone before its moment".into()) } else { prefix }
+    })
 }
 
 /// Starts anew, and kills that one too when it has told what it knows.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait;
 
 /// A running gateway.
 pub struct Scene {
@@ -63,17 +64,12 @@ impl Scene {
     pub fn kill(mut self) -> Result<Prefix, String> {
         self.server.signal("KILL")?;
         self.server.wait(Duration::from_secs(10))?;
-        self.leave()
+        self.server.leave()
     }
 
     pub fn stop(mut self) -> Result<Prefix, String> {
         self.server.stop(&[])?;
-        self.leave()
-    }
-
-    fn leave(&mut self) -> Result<Prefix, String> {
-        let empty = Prefix::new()?;
-        Ok(std::mem::replace(&mut self.server.prefix, empty))
+        self.server.leave()
     }
 }
 
@@ -168,20 +164,10 @@ impl Reply {
 }
 
 /// Waits until `done` says so; its last complaint is the failure.
-pub fn wait(
-    limit: Duration,
-    mut done: impl FnMut() -> Result<(), String>,
-) -> Result<Duration, String> {
+pub fn wait(limit: Duration, done: impl FnMut() -> Result<(), String>) -> Result<Duration, String> {
     let begun = Instant::now();
-    loop {
-        match done() {
-            Ok(()) => return Ok(begun.elapsed()),
-            Err(why) if begun.elapsed() > limit => {
-                return Err(format!("not within {limit:?}: {why}"));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
+    let waited = wait::until(limit, done).map(|()| begun.elapsed());
+    waited.map_err(|why| format!("not within {limit:?}: {why}"))
 }
 
 pub const KEY: &str = "edd1c9f034335f136f87ad84b625c8f1";

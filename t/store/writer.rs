@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 
 use serde_json::{Value, json};
 
@@ -27,10 +28,11 @@ impl Writer {
         Writer { name, seed, kept: BTreeMap::new(), open: None, acknowledged: 0 }
     }
 
-    /// Writes so often, or until the server is gone. An error is an answer that must not be.
-    pub fn write(&mut self, port: u16, times: usize) -> Result<(), String> {
+    /// Writes until the server is gone, and tells each acknowledgement. An error is an answer that
+    /// must not be.
+    pub fn write(&mut self, port: u16, told: &Sender<()>) -> Result<(), String> {
         let Ok(mut line) = Line::open(port) else { return Ok(()) };
-        for _ in 0..times {
+        loop {
             let (id, value) = self.next();
             let path = format!("/apisix/admin/upstreams/{id}");
             let sent = match &value {
@@ -45,8 +47,9 @@ impl Writer {
                 _ => return Err(format!("{id}: {status} {text}")),
             };
             self.acknowledged += 1;
+            // Nobody counts any more once the kill is under way.
+            let _ = told.send(());
         }
-        Ok(())
     }
 
     /// Compares with the documents that are there, and takes them for what is kept.
@@ -64,8 +67,10 @@ impl Writer {
                 _ => return Err(format!("{id} is {}, was {}", short(found), short(kept.as_ref()))),
             }
         }
+        // The first write of a document may have been kept or not.
         if let Some((id, value)) = open {
-            self.kept.entry(id).or_insert(value);
+            let found = there.get(&id).filter(|found| Some(*found) == value.as_ref()).cloned();
+            self.kept.entry(id).or_insert(found);
         }
         let mine = format!("{}-", self.name);
         let strange = there.iter().find(|(id, _)| {

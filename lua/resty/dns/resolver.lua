@@ -162,15 +162,22 @@ local function ask_udp(self, question, id, opts)
   return nil, err
 end
 
-function resolver:query(name, opts, tries)
+-- The message to send and its id, or nil and why there is none.
+local function prepare(self, name, opts)
   if not self.socks then
     return nil, "not initialized"
   end
   local id = self._id or random_u16()
   local question, err = wire.question(name, id, self.no_recurse, opts)
+  return question, question and id or err
+end
+
+function resolver:query(name, opts, tries)
+  local question, id = prepare(self, name, opts)
   if not question then
-    return nil, err
+    return nil, id
   end
+  local err
   if tries then
     tries[1] = nil
   end
@@ -188,13 +195,9 @@ function resolver:query(name, opts, tries)
 end
 
 function resolver:tcp_query(name, opts)
-  if not self.socks then
-    return nil, "not initialized"
-  end
-  local id = self._id or random_u16()
-  local question, err = wire.question(name, id, self.no_recurse, opts)
+  local question, id = prepare(self, name, opts)
   if not question then
-    return nil, err
+    return nil, id
   end
   return ask_tcp(self, (next_server(self)), question, id, opts)
 end

@@ -1,6 +1,6 @@
 //! `set_formatted_gmt_time` and `set_formatted_local_time`: `strftime`.
 
-use crate::base::date::Date;
+use crate::base::date::{Date, LONG_MONTHS, LONG_WEEK};
 
 /// Writes a time as the format says; conversions nobody knows stay as they are.
 pub fn format(format: &[u8], secs: i64, local: bool) -> Vec<u8> {
@@ -22,8 +22,8 @@ pub fn format(format: &[u8], secs: i64, local: bool) -> Vec<u8> {
 fn conversion(date: &Date, what: u8, secs: i64) -> String {
     let Date { year, month, day, hour, min, sec, weekday, offset_min } = *date;
     let hour12 = if hour.is_multiple_of(12) { 12 } else { hour % 12 };
-    let weekday_name = WEEKDAYS[weekday as usize % 7];
-    let month_name = MONTHS[(month as usize).clamp(1, 12) - 1];
+    let weekday_name = LONG_WEEK[weekday as usize % 7];
+    let month_name = LONG_MONTHS[(month as usize).clamp(1, 12) - 1];
     match what {
         b'Y' => year.to_string(),
         b'y' => format!("{:02}", year % 100),
@@ -63,20 +63,3 @@ fn conversion(date: &Date, what: u8, secs: i64) -> String {
         other => format!("%{}", char::from(other)),
     }
 }
-
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];

@@ -5,7 +5,10 @@ use std::{fmt::Write, rc::Rc};
 use bytes::Bytes;
 
 use crate::{
-    base::{clock, date::Date},
+    base::{
+        clock,
+        date::{Date, LONG_MONTHS, LONG_WEEK},
+    },
     http::{
         request::Request,
         vars::{VarRow, var_live},
@@ -39,8 +42,8 @@ fn render(format: &[u8], p: &Date, secs: i64, gmt: bool) -> String {
         let hour_12 = (p.hour + 11) % 12 + 1;
         // Writing to a String cannot fail.
         let _ = match bytes.next() {
-            Some(b'A') => write!(out, "{}", LONG_DAYS[p.weekday as usize % 7]),
-            Some(b'a') => write!(out, "{}", &LONG_DAYS[p.weekday as usize % 7][..3]),
+            Some(b'A') => write!(out, "{}", LONG_WEEK[p.weekday as usize % 7]),
+            Some(b'a') => write!(out, "{}", &LONG_WEEK[p.weekday as usize % 7][..3]),
             Some(b'B') => write!(out, "{}", LONG_MONTHS[(p.month as usize + 11) % 12]),
             Some(b'b' | b'h') => write!(out, "{}", &LONG_MONTHS[(p.month as usize + 11) % 12][..3]),
             Some(b'd') => write!(out, "{:02}", p.day),
@@ -76,19 +79,3 @@ fn render(format: &[u8], p: &Date, secs: i64, gmt: bool) -> String {
 }
 
 const USUAL: &[u8] = b"%A, %d-%b-%Y %H:%M:%S %Z";
-const LONG_DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const LONG_MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];

@@ -66,19 +66,9 @@ thread_local! {
         const { RefCell::new([const { None }; PLACES]) };
 }
 
-/// Names that `put` treats apart.
-const SPECIAL: &[&[u8]] = &[
-    b"content-type",
-    b"content-length",
-    b"last-modified",
-    b"location",
-    b"accept-ranges",
-    b"server",
-    b"date",
-    b"expires",
-    b"etag",
-    b"refresh",
-];
+/// Names that `put` treats apart, even when one text is set.
+const SPECIAL: &[&[u8]] =
+    &[b"content-type", b"content-length", b"last-modified", b"location", b"accept-ranges"];
 
 const PLACES: usize = 64;
 /// Longer names are made anew: what a script invents must not be kept.

@@ -1,0 +1,19 @@
+//! Waiting for what becomes true by itself.
+
+use std::time::{Duration, Instant};
+
+/// Tries until it is so, or has had time enough; the last complaint is the failure.
+pub fn until<T>(
+    limit: Duration,
+    mut check: impl FnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    let end = Instant::now() + limit;
+    loop {
+        match check() {
+            Err(_) if Instant::now() < end => std::thread::sleep(PAUSE),
+            checked => return checked,
+        }
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(10);
