@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::base::{clock, date};
 
 use super::{
-    conn::Conn, gzip, h2, headers::HeadersOut, method::Method, output::Chunk, request::Request,
-    status,
+    conn::Conn, h2, headers::HeadersOut, method::Method, modules::gzip, output::Chunk,
+    request::Request, status,
 };
 
 /// Writes the response head of a main request; subrequests have none.

@@ -37,11 +37,11 @@ use super::{
     build::{HttpConf, Listening},
     conn::Conn,
     finish, h2,
+    modules::stub_status::Counts,
     phase::{self, Flow, Phase},
     proxy_protocol,
     read_head::{self, Head},
     request::Request,
-    stub_status::Counts,
 };
 
 /// Connections of one worker thread under one configuration.

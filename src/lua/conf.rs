@@ -23,8 +23,8 @@ use crate::conf::row::{
 use crate::conf::{Builder, Diag, Directive, Part, Severity, inherit};
 use crate::http::balancer::{Balancer, Chooser};
 use crate::http::build::Content;
+use crate::http::modules::rewrite::{self, conf::REWRITE_LEVELS};
 use crate::http::proxy::secure::SecureHooks;
-use crate::http::rewrite::{self, conf::REWRITE_LEVELS};
 use crate::http::template::Template;
 use crate::http::tls::HandshakeHook;
 

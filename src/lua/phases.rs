@@ -21,7 +21,7 @@ use super::sched;
 use super::worker;
 use crate::base::log::Level;
 use crate::conf::Scope;
-use crate::http::rewrite::CustomCode;
+use crate::http::modules::rewrite::CustomCode;
 use crate::http::template::Template;
 use crate::http::vars::VarRef;
 use crate::http::{

@@ -17,7 +17,7 @@ use super::model::Table;
 use super::names::{Collection, SERVER};
 use super::view::View;
 use crate::conf::Scope;
-use crate::http::{Flow, Handler, Request, Step, stub_status};
+use crate::http::{Flow, Handler, Request, Step, modules::stub_status};
 use crate::store::Store;
 
 /// The content handler of locations with `apisix_metrics`.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::live::health::Health;
 use super::live::upstream::Target;
 use super::live::{Live, Upstream};
-use crate::http::stub_status;
+use crate::http::modules::stub_status;
 
 /// The whole page.
 pub fn text(live: &Live) -> String {

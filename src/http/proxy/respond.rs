@@ -13,7 +13,8 @@ use bytes::Bytes;
 use crate::{
     base::{date, log::Level, units},
     http::{
-        charset, limit_rate, method::Method, not_modified, phase::Flow, redirect, request::Request,
+        limit_rate, method::Method, modules::charset, modules::not_modified, phase::Flow, redirect,
+        request::Request,
     },
     net::http1::{HeaderLine, Known, ResponseHead, response::Body},
     upstream::{ReportKind, Step},

@@ -17,7 +17,7 @@ use sha1::Sha1;
 
 use super::Topic;
 use crate::base::escape::{self, Pair, Set};
-use crate::http::set_misc;
+use crate::http::modules::set_misc;
 use crate::lua::phase::ANY;
 use crate::lua::raw::{Call, Kind, Op, Raise, View};
 

@@ -17,7 +17,7 @@ use crate::base::log::Level;
 use crate::http::Request;
 use crate::http::headers::{Headers, HeadersOut};
 use crate::http::headers_in::HeadersIn;
-use crate::http::not_modified::Bypass;
+use crate::http::modules::not_modified::Bypass;
 use crate::lua::ctx::{self, Ctx};
 use crate::lua::phase::{HANDLERS, Phase, REQUEST};
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, guard};
