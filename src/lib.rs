@@ -7,8 +7,8 @@
 //!  6  main, cli             flags in, exit code out
 //!  5  app                   assembly: the only file that knows every feature
 //!  4  lua        face       VM, light threads, ngx.*; other gateways' interfaces
-//!  3  http       health     do not know each other; they meet in upstream
-//!  2  process    upstream   store
+//!  3  http  stream  health   do not know each other; they meet in upstream
+//!  2  process    upstream   server, store
 //!  1  conf  net  shdict     do not know each other
 //!  0  base                  clock, log, units, escape, regex, slot
 //! ```
@@ -20,6 +20,7 @@ pub mod net;
 pub mod shdict;
 
 pub mod process;
+pub mod server;
 pub mod store;
 pub mod upstream;
 

@@ -95,8 +95,8 @@ pub fn floor(room: &str) -> Option<u8> {
 pub const FLOORS: &[(u8, &[&str])] = &[
     (0, &["base"]),
     (1, &["conf", "net", "shdict"]),
-    (2, &["process", "store", "upstream"]),
-    (3, &["http", "health"]),
+    (2, &["process", "server", "store", "upstream"]),
+    (3, &["http", "health", "stream"]),
     (4, &["face", "lua"]),
     (5, &["app"]),
     (6, &["cli"]),
