@@ -21,9 +21,14 @@ mod h2;
 mod list;
 #[path = "faces/load.rs"]
 mod load;
+#[path = "../t/harness/ports.rs"]
+mod ports;
 #[allow(dead_code, reason = "the cases of t/ use the rest")]
 #[path = "../t/harness/server.rs"]
 mod server;
+#[allow(dead_code, reason = "the cases of t/ use the rest")]
+#[path = "../t/harness/wait.rs"]
+mod wait;
 #[path = "faces/watch.rs"]
 mod watch;
 

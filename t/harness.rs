@@ -13,6 +13,7 @@ pub mod client;
 pub mod ledger;
 pub mod literal;
 pub mod modes;
+pub mod ports;
 pub mod python;
 pub mod runner;
 pub mod server;

@@ -12,6 +12,7 @@ use super::client::{self, Response};
 use super::literal::Value;
 use super::modes::Mode;
 use super::server::{self, Prefix, Program, Server};
+use super::wait::{self, HANG};
 
 /// Runs the block in the mode of this run.
 pub fn run(block: &Block) -> Outcome {
@@ -50,7 +51,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(block: &'a Block, mode: &'a Mode, program: Program) -> Result<Run<'a>, String> {
         let prefix = Prefix::new()?;
-        let names = Names::new(&prefix);
+        let names = Names::new(block, &prefix);
         let run = Run { block, mode, program, prefix, names };
         run.write_user_files()?;
         Ok(run)
@@ -67,15 +68,9 @@ impl<'a> Run<'a> {
         if mode.hup {
             reload(&server, &configuration(block, mode, program, &names, 2), names.port)?;
         }
-        let result = requests(block, mode, &names, &server);
-        let log = || {
-            let log = server.error_log();
-            let lines: Vec<&str> = log.lines().collect();
-            format!("\n-- error log\n{}", lines[lines.len().saturating_sub(12)..].join("\n"))
-        };
-        result.map_err(|complaint| complaint + &log())?;
+        requests(block, mode, &names, &server)?;
         if let (Some(backend), Some(Value::Text(query))) = (backend, block.value("tcp_query")) {
-            let got = backend.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
+            let got = backend.recv_timeout(HANG).unwrap_or_default();
             checks::same_text("tcp_query", &names.expand_bytes(query), &got)?;
         }
         server.stop(&checks::expected_log_texts(block, &names))?;
@@ -137,7 +132,7 @@ pub struct Names {
 }
 
 impl Names {
-    fn new(prefix: &Prefix) -> Names {
+    fn new(block: &Block, prefix: &Prefix) -> Names {
         let port = server::free_port();
         let root = prefix.path().display().to_string();
         let mut words = vec![
@@ -148,7 +143,9 @@ impl Names {
         ];
         for number in 1..=6 {
             let name = format!("$TEST_NGINX_RAND_PORT_{number}");
-            words.push((name, server::free_port().to_string()));
+            if block.mentions(&name) {
+                words.push((name, server::free_port().to_string()));
+            }
         }
         Names { port, words }
     }
@@ -225,28 +222,26 @@ fn configuration(
 fn reload(server: &Server, conf: &str, port: u16) -> Result<(), String> {
     server.prefix.write("conf/nginx.conf", conf)?;
     let request = client::build("GET /", "Host: generation.test", "close");
-    let end = Instant::now() + Duration::from_secs(10);
     let mut seen = 0;
     let mut asked_at: Option<Instant> = None;
-    while Instant::now() < end {
+    wait::until(HANG, || {
         // A server that is still starting may not have heard the first signal.
         if seen == 0 && asked_at.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
             server.signal("HUP")?;
             asked_at = Some(Instant::now());
         }
-        let answer = client::exchange(port, &request, Duration::from_secs(2))?;
+        let answer = client::exchange(port, &request, HANG)?;
         seen = if answer.ends_with(b"\r\n\r\n2") { seen + 1 } else { 0 };
-        if seen == 5 {
-            return Ok(());
+        match seen {
+            5 => Ok(()),
+            _ => Err(format!("the new configuration does not answer within {HANG:?} after HUP")),
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Err("the new configuration does not answer within 10 s after HUP".into())
+    })
 }
 
 /// Makes the block's requests and checks each answer, then the logs.
 fn requests(block: &Block, mode: &Mode, names: &Names, server: &Server) -> Result<(), String> {
-    let timeout = Duration::from_secs_f64(block.seconds("timeout").unwrap_or(10.0));
+    let timeout = Duration::from_secs_f64(block.seconds("timeout").unwrap_or(60.0));
     for _ in 0..mode.repeat.unwrap_or(1) {
         let mut index = 0;
         for request in prepare(block, names)? {

@@ -43,6 +43,11 @@ impl Block {
         self.text(section)?.trim().parse().ok()
     }
 
+    /// Whether any section has the word.
+    pub fn mentions(&self, word: &str) -> bool {
+        self.sections.iter().any(|(_, value)| value.mentions(word))
+    }
+
     /// The section's value for the request number `index` (lists hold one for each request).
     pub fn nth(&self, section: &str, index: usize) -> Option<&Value> {
         match self.value(section)? {

@@ -1,7 +1,5 @@
 //! Compares what a server did with what a block expects.
 
-use std::time::{Duration, Instant};
-
 use regex::bytes::Regex;
 
 use super::block_case::Names;
@@ -9,6 +7,7 @@ use super::blocks::Block;
 use super::client::Response;
 use super::literal::Value;
 use super::server::Prefix;
+use super::wait::{self, HANG};
 
 /// Checks one response against the block's expectations for request number `index`.
 pub fn response(block: &Block, names: &Names, index: usize, got: &Response) -> Result<(), String> {
@@ -49,17 +48,11 @@ pub fn same_text(what: &str, wanted: &[u8], got: &[u8]) -> Result<(), String> {
 
 /// Checks the error and access logs, giving lines of the log phase time to arrive.
 pub fn logs(block: &Block, names: &Names, prefix: &Prefix) -> Result<(), String> {
-    let end = Instant::now() + Duration::from_secs(2);
-    loop {
-        let outcome = error_log(block, names, &prefix.error_log())
-            .and_then(|()| access_log(block, names, &prefix.read("logs/access.log")));
-        let waits = ["error_log", "access_log", "grep_error_log_out"];
-        if outcome.is_ok() || Instant::now() > end || !waits.iter().any(|name| block.has(name)) {
-            outcome?;
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let check = || {
+        error_log(block, names, &prefix.error_log())
+            .and_then(|()| access_log(block, names, &prefix.read("logs/access.log")))
+    };
+    wait::until(HANG, check)?;
     absent(block, names, "no_error_log", &prefix.error_log())?;
     absent(block, names, "no_access_log", &prefix.read("logs/access.log"))
 }

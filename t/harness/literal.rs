@@ -13,6 +13,17 @@ pub enum Value {
     List(Vec<Value>),
 }
 
+impl Value {
+    /// Whether the word stands anywhere in it.
+    pub fn mentions(&self, word: &str) -> bool {
+        match self {
+            Value::Text(text) => String::from_utf8_lossy(text).contains(word),
+            Value::Pattern(text) => text.contains(word),
+            Value::List(values) => values.iter().any(|value| value.mentions(word)),
+        }
+    }
+}
+
 /// Reads one value; the whole text must be used.
 pub fn parse(text: &str) -> Result<Value, String> {
     let mut reader = Reader { rest: text };

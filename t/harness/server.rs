@@ -4,11 +4,16 @@
 //!   Prefix (temp folder) + Ports + configuration text -> Server -> stop() -> complaints
 //! ```
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::cell::RefCell;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+pub use super::ports::free_port;
+use super::wait::HANG;
 
 /// Which program serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +63,17 @@ pub struct Prefix {
 impl Prefix {
     pub fn new() -> Result<Prefix, String> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("moonbeat-t-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        // A run that was killed may have left folders behind, and its process id may come again.
+        let path = loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("moonbeat-t-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::create_dir(&path) {
+                Ok(()) => break path,
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(format!("{}: {e}", path.display())),
+            }
+        };
         for folder in ["conf", "logs", "html"] {
             std::fs::create_dir_all(path.join(folder)).map_err(|e| e.to_string())?;
         }
@@ -150,10 +163,10 @@ impl Server {
     /// Asks the server to quit and complains about every way in which it did not end cleanly.
     pub fn stop(&mut self, expected: &[String]) -> Result<(), String> {
         self.signal("QUIT")?;
-        match self.wait(Duration::from_secs(10))? {
+        match self.wait(HANG)? {
             Some(status) if status.success() => self.complain_about_log(expected),
             Some(status) => Err(format!("the server ended with {status}")),
-            None => Err("the server does not quit within 10 s".into()),
+            None => Err(format!("the server does not quit within {HANG:?}")),
         }
     }
 
@@ -186,9 +199,9 @@ impl Server {
 
     fn wait_until_listening(&mut self, port: u16) -> Result<(), String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + HANG;
         while Instant::now() < end {
-            if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
@@ -197,16 +210,17 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(format!("nothing listens on port {port} after 10 s"))
+        Err(format!("nothing listens on port {port} after {HANG:?}"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        keep_log(&self.prefix);
         if matches!(self.child.try_wait(), Ok(None)) {
             // TERM first: a killed master would leave its worker behind.
             let _ = signal(self.child.id(), "TERM");
-            if !matches!(self.wait(Duration::from_secs(2)), Ok(Some(_))) {
+            if !matches!(self.wait(Duration::from_secs(10)), Ok(Some(_))) {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
             }
@@ -229,19 +243,6 @@ pub fn run_to_end(
     Ok((output.status.success(), text + &String::from_utf8_lossy(&output.stdout)))
 }
 
-/// A port that nobody listens on and that no other case of this run was given.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + u16::try_from(std::process::id() % 220).unwrap_or(0) * 100;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 10_000 + (start - 10_000 + step) % 22_000;
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// Sends a signal to a process.
 pub fn signal(pid: u32, name: &str) -> Result<(), String> {
     let status = Command::new("kill")
@@ -252,12 +253,39 @@ pub fn signal(pid: u32, name: &str) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("cannot send {name} to {pid}")) }
 }
 
+/// The last lines that this thread's servers logged, those that have ended since the last call.
+pub fn take_logs() -> Vec<String> {
+    LOGS.with(RefCell::take)
+}
+
+fn keep_log(prefix: &Prefix) {
+    for name in ["logs/stderr.log", "logs/error.log"] {
+        let lines = last_lines(&prefix.path.join(name)).unwrap_or_default();
+        LOGS.with_borrow_mut(|logs| logs.extend(lines));
+    }
+}
+
+fn last_lines(path: &Path) -> std::io::Result<Vec<String>> {
+    let mut file = std::fs::File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(8192);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(12)..].iter().map(|line| (*line).to_owned()).collect())
+}
+
 fn command(program: Program, prefix: &Prefix) -> Command {
     let mut command = Command::new(program.path());
     let folder = format!("{}/", prefix.path.display());
     command.args(["-p", &folder, "-c", "conf/nginx.conf", "-e", "logs/error.log"]);
     command.current_dir(&prefix.path);
     command
+}
+
+thread_local! {
+    static LOGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 const MODULES: &str = "/usr/lib/nginx/modules";

@@ -16,4 +16,7 @@ pub fn until<T>(
     }
 }
 
+/// For what comes by itself on any machine, however busy it is: only a hang takes this long.
+pub const HANG: Duration = Duration::from_secs(60);
+
 const PAUSE: Duration = Duration::from_millis(10);

@@ -20,8 +20,11 @@ resty.upstream.healthcheck: what a script and the shared dictionary see.
 --- config
     location /t {
         content_by_lua_block {
-            ngx.sleep(0.6)
             local d = ngx.shared.healthcheck
+            for _ = 1, 6000 do
+                if d:get("d:foo.com:p1") and d:get("ok:foo.com:p0") and d:get("v:foo.com") then break end
+                ngx.sleep(0.01)
+            end
             ngx.say(d:get("d:foo.com:p0"), " ", d:get("d:foo.com:p1"))
             ngx.say(d:get("ok:foo.com:p0") ~= nil, " ", (d:get("nok:foo.com:p1") or 0) >= 2, " ", d:get("v:foo.com"))
         }
@@ -53,8 +56,9 @@ true true 1
 --- config
     location /t {
         content_by_lua_block {
-            ngx.sleep(0.6)
-            ngx.print(require("resty.upstream.healthcheck").status_page())
+            local page = require("resty.upstream.healthcheck").status_page
+            for _ = 1, 6000 do if page():find("DOWN", 1, true) then break end ngx.sleep(0.01) end
+            ngx.print(page())
         }
     }
 --- request

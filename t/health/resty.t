@@ -225,7 +225,10 @@ trying to set status for a target that is not in the list: 127.0.0.9:80
         content_by_lua_block {
             ngx.location.capture("/p")
             ngx.timer.at(0, function() use "timer" end)
-            ngx.sleep(0.1)
+            for _ = 1, 6000 do
+                if ngx.shared.hc:get("done:timer") and ngx.shared.hc:get("done:log") then break end
+                ngx.sleep(0.01)
+            end
             for _, phase in ipairs { "init_worker", "set", "rewrite", "access", "content", "balancer",
                     "header_filter", "body_filter", "log", "timer" } do
                 ngx.print(ngx.shared.hc:get("done:" .. phase) and "" or phase, ".")
@@ -279,7 +282,14 @@ GET /t
             checker:add_target("127.0.0.1", port, "good", false, "host.c")
             checker:add_target("127.0.0.1", port, "bad")
             checker:add_target("127.0.0.2", 1)
-            ngx.sleep(0.5)
+            for _ = 1, 6000 do
+                if checker:get_target_status("127.0.0.1", port, "good")
+                        and not checker:get_target_status("127.0.0.1", port, "bad")
+                        and not checker:get_target_status("127.0.0.2", 1) then
+                    break
+                end
+                ngx.sleep(0.01)
+            end
             ngx.say(checker:get_target_status("127.0.0.1", port, "good"), " ",
                 checker:get_target_status("127.0.0.1", port, "bad"), " ",
                 checker:get_target_status("127.0.0.2", 1))
@@ -333,11 +343,11 @@ event: target status 'bad(127.0.0.1:$TEST_NGINX_RAND_PORT_1)' from 'true' to 'fa
             checker:add_target("127.0.0.1", 82)
             checker:report_tcp_failure("127.0.0.1", 82)
             checker:report_tcp_failure("127.0.0.1", 82)
-            checker:delayed_clear(0.1)
+            checker:delayed_clear(3)
             -- Added again: it stays with its state.
             local other = hc.new(options)
             ngx.say(other:add_target("127.0.0.1", 82, nil, true))
-            ngx.sleep(0.3)
+            for _ = 1, 6000 do if checker:get_target_status("127.0.0.1", 81) == nil then break end ngx.sleep(0.01) end
             ngx.say(checker:get_target_status("127.0.0.1", 81))
             ngx.say(checker:get_target_status("127.0.0.1", 82))
             ngx.say(hc.get_target_list("n", "hc")[1].counter.tcp_failure)

@@ -61,7 +61,6 @@ Answers kept and given again.
 ["GET /", "GET /wait", "GET /?down=1"]
 --- response_body eval
 ["up\n", "waited\n", "up\n"]
---- timeout: 5
 
 
 === TEST 4: a vary line keeps answers apart, ranges are cut from what is kept

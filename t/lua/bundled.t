@@ -87,7 +87,7 @@ nilrejected
 location = /t {
   content_by_lua_block {
     local form = require("resty.upload"):new(5)
-    form:set_timeout(1000)
+    form:set_timeout(60000)
     repeat
       local kind, value, err = form:read()
       ngx.say(kind, " ", type(value) == "table" and table.concat(value, "|") or value, " ", err)
@@ -130,7 +130,7 @@ location = /t {
     local run = require("resty.shell").run
     ngx.say(run("echo out; echo err >&2; exit 3"))
     ngx.say(run({ "cat" }, "fed"))
-    ngx.say(run("echo too much", nil, 1000, 3))
+    ngx.say(run("echo too much", nil, 60000, 3))
     ngx.say(run("sleep 10", nil, 20))
     ngx.say(run("kill -9 $$"))
   }

@@ -2,7 +2,7 @@ lua_thread_max_cpu_time, lua_vm_max_memory
 
 === TEST 1: a light thread that runs away ends with an error, and the worker lives on
 --- http_config
-    lua_thread_max_cpu_time 50ms;
+    lua_thread_max_cpu_time 200ms;
 --- config
     location = /t {
         content_by_lua_block {
@@ -24,16 +24,16 @@ GET /t
 500
 alive
 --- error_log
-lua_thread_max_cpu_time of 50ms exceeded
+lua_thread_max_cpu_time of 200ms exceeded
 
 
 === TEST 2: waiting costs no time
 --- http_config
-    lua_thread_max_cpu_time 50ms;
+    lua_thread_max_cpu_time 200ms;
 --- config
     location = /t {
         content_by_lua_block {
-            for _ = 1, 20 do
+            for _ = 1, 30 do
                 ngx.sleep(0.01)
             end
             ngx.say("done")
@@ -81,7 +81,7 @@ not enough memory
 
 === TEST 4: filters and timers too
 --- http_config
-    lua_thread_max_cpu_time 50ms;
+    lua_thread_max_cpu_time 200ms;
     lua_shared_dict d 1m;
 --- config
     location = /t {
@@ -90,7 +90,7 @@ not enough memory
                 ngx.timer.at(0, function() ngx.shared.d:set("alive", true) end)
                 while true do end
             end)
-            ngx.sleep(0.3)
+            for _ = 1, 6000 do if ngx.shared.d:get("alive") then break end ngx.sleep(0.01) end
             ngx.say(ngx.shared.d:get("alive"))
         }
         log_by_lua_block { while true do end }
@@ -100,5 +100,5 @@ GET /t
 --- response_body
 true
 --- error_log
-lua_thread_max_cpu_time of 50ms exceeded
+lua_thread_max_cpu_time of 200ms exceeded
 failed to run log_by_lua*

@@ -75,7 +75,6 @@ Wrong arguments to everything there is: Lua errors, never a crash
     }
 --- request
 GET /t
---- timeout: 30
 --- response_body
 alive
 --- no_error_log
@@ -100,7 +99,6 @@ alive
     }
 --- request
 GET /t
---- timeout: 30
 --- response_body_like
 ^false.*stack overflow
 (?s:.*)alive

@@ -50,6 +50,7 @@ location = /t {
     proc:set_timeouts(nil, 20, nil, 20)
     ngx.say((select(2, proc:wait())))
     ngx.say((select(2, proc:stdout_read_any(10))))
+    proc:set_timeouts(nil, 20, nil, 60000)
     ngx.say(proc:kill(15))
     ngx.say(proc:wait())
     ngx.say(select(2, proc:kill(15)))

@@ -153,7 +153,7 @@ other q=1
 --- config
     location /t {
         content_by_lua_block {
-            ngx.say(ngx.req.http_version(), " ", math.abs(ngx.now() - ngx.req.start_time()) < 1, " ", ngx.req.is_internal())
+            ngx.say(ngx.req.http_version(), " ", math.abs(ngx.now() - ngx.req.start_time()) < 60, " ", ngx.req.is_internal())
             ngx.print(ngx.req.raw_header())
         }
     }

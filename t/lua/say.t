@@ -72,10 +72,9 @@ after: true
 
 === TEST 5: HTTP/1.0 answers are buffered for a length
 --- config
-    location /t { content_by_lua_block { ngx.say("a") ngx.say("b") } }
+    location /t { keepalive_timeout 200ms; content_by_lua_block { ngx.say("a") ngx.say("b") } }
 --- raw_request eval
 "GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
---- timeout: 0.5
 --- response_headers
 Content-Length: 4
 --- response_body

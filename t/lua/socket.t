@@ -61,7 +61,8 @@ attempt to send data on a closed socket
             content_by_lua_block {
                 local s = ngx.req.socket(true)
                 s:send("part")
-                ngx.sleep(0.5)
+                s:settimeout(60000)
+                s:receive(1)
             }
         }
     }
@@ -69,17 +70,20 @@ attempt to send data on a closed socket
     location /t {
         content_by_lua_block {
             local s = ngx.socket.tcp()
-            s:settimeout(100)
             s:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
             s:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            ngx.say(s:receive(2))
+            s:settimeout(100)
             local data, err, partial = s:receive(10)
             ngx.say(data, " ", err, " ", partial)
+            s:close()
         }
     }
 --- request
 GET /t
 --- response_body
-nil timeout part
+pa
+nil timeout rt
 --- error_log
 lua tcp socket read timed out
 
@@ -97,7 +101,7 @@ lua tcp socket read timed out
                 s:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 s:receiveuntil("\r\n\r\n")()
                 ngx.say(s:receive(1))
-                ngx.say(s:setkeepalive(1000, 10))
+                ngx.say(s:setkeepalive(60000, 10))
             end
         }
     }
@@ -164,7 +168,6 @@ true
             local s = ngx.socket.connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
             s:send("GET / HTTP/1.0\r\n\r\n")
             local t = ngx.thread.spawn(function() return s:receive() end)
-            ngx.sleep(0.01)
             ngx.say(s:receive())
             ngx.say(ngx.thread.wait(t))
         }

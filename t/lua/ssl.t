@@ -438,7 +438,7 @@ CN=two.test SUCCESS
             ngx.say(ask(true, "backend.test"))
             ngx.say(ask(false, "backend.test"))
             ngx.timer.at(0, function() ngx.shared.d:set("timer", ask(true, "backend.test")) end)
-            ngx.sleep(0.2)
+            for _ = 1, 6000 do if ngx.shared.d:get("timer") then break end ngx.sleep(0.01) end
             ngx.say(ngx.shared.d:get("timer"))
             local sock = ngx.socket.tcp()
             ngx.say(sock:setclientcert(cert))

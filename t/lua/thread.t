@@ -23,7 +23,7 @@ dead
     location /t {
         content_by_lua_block {
             local function nap(s) return function() ngx.sleep(s) return s end end
-            local a = ngx.thread.spawn(nap(0.3))
+            local a = ngx.thread.spawn(nap(30))
             local b = ngx.thread.spawn(nap(0.05))
             ngx.say(ngx.thread.wait(a, b))
             ngx.say(ngx.thread.kill(a))

@@ -10,7 +10,7 @@ ngx.timer
                 ngx.shared.d:set("seen", tostring(premature) .. a .. b .. ngx.get_phase())
             end, "x", 1)
             ngx.say(ok, " ", err)
-            ngx.sleep(0.1)
+            for _ = 1, 6000 do if ngx.shared.d:get("seen") then break end ngx.sleep(0.01) end
             ngx.say(ngx.shared.d:get("seen"))
         }
     }
@@ -27,16 +27,17 @@ falsex1timer
 --- config
     location /t {
         content_by_lua_block {
-            ngx.timer.every(0.05, function() ngx.shared.d:incr("n", 1, 0) end)
-            ngx.sleep(0.28)
-            local n = ngx.shared.d:get("n")
-            ngx.say(n >= 4 and n <= 6)
+            local d, begun = ngx.shared.d, ngx.now()
+            ngx.timer.every(0.05, function() d:incr("n", 1, 0) end)
+            for _ = 1, 6000 do if (d:get("n") or 0) >= 4 then break end ngx.sleep(0.01) end
+            ngx.update_time()
+            ngx.say(d:get("n") >= 4, " ", ngx.now() - begun >= 0.19)
         }
     }
 --- request
 GET /t
 --- response_body
-true
+true true
 
 
 === TEST 3: no request in a timer
@@ -44,7 +45,6 @@ true
     location /t {
         content_by_lua_block {
             ngx.timer.at(0, function() ngx.log(ngx.WARN, "say: ", select(2, pcall(ngx.say, "x"))) end)
-            ngx.sleep(0.05)
             ngx.say("ok")
         }
     }
@@ -60,9 +60,10 @@ say: API disabled in the context of ngx.timer
 --- config
     location /t {
         content_by_lua_block {
-            ngx.timer.at(0, function() error("in timer") end)
-            ngx.sleep(0.05)
-            ngx.say(ngx.timer.pending_count(), ngx.timer.running_count())
+            local timer = ngx.timer
+            timer.at(0, function() error("in timer") end)
+            for _ = 1, 6000 do if timer.pending_count() + timer.running_count() == 0 then break end ngx.sleep(0.01) end
+            ngx.say(timer.pending_count(), timer.running_count())
         }
     }
 --- request
@@ -70,7 +71,7 @@ GET /t
 --- response_body
 00
 --- error_log eval
-[qr/\[error\].*lua entry thread aborted: runtime error: content_by_lua\(nginx\.conf:\d+\):2: in timer/, "context: ngx.timer"]
+[qr/\[error\].*lua entry thread aborted: runtime error: content_by_lua\(nginx\.conf:\d+\):3: in timer/, "context: ngx.timer"]
 
 
 === TEST 5: too many pending
@@ -122,7 +123,12 @@ premature: true
     }
 --- config
     location /hit { return 200 "x"; }
-    location /t { content_by_lua_block { ngx.sleep(0.2) ngx.say(ngx.shared.d:get("line")) } }
+    location /t {
+        content_by_lua_block {
+            for _ = 1, 6000 do if ngx.shared.d:get("line") then break end ngx.sleep(0.01) end
+            ngx.say(ngx.shared.d:get("line"))
+        }
+    }
 --- request
 GET /t
 --- response_body

@@ -70,14 +70,22 @@ lua_package_path "$TEST_NGINX_HTML_DIR/?.lua;;";
 --- user_files
 >>> slow.lua
 return { nap = function()
-  os.execute("sleep 0.2")
-  return "woke"
+  local told
+  repeat
+    os.execute("sleep 0.01")
+    told = io.open("$TEST_NGINX_HTML_DIR/told")
+  until told
+  return told:read()
 end }
 --- config
 location = /t {
   content_by_lua_block {
     local nap = ngx.thread.spawn(function() return ngx.run_worker_thread("jobs", "slow", "nap") end)
     ngx.sleep(0.01)
+    local told = io.open("$TEST_NGINX_HTML_DIR/telling", "w")
+    told:write("told")
+    told:close()
+    os.rename("$TEST_NGINX_HTML_DIR/telling", "$TEST_NGINX_HTML_DIR/told")
     ngx.say("still here")
     ngx.say(select(3, ngx.thread.wait(nap)))
   }
@@ -86,4 +94,4 @@ location = /t {
 GET /t
 --- response_body
 still here
-woke
+told

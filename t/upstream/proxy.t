@@ -175,7 +175,7 @@ upstream prematurely closed connection while reading response header from upstre
 
 === TEST 11: a slow upstream
 --- http_config
-    server { listen $TEST_NGINX_RAND_PORT_1; location / { content_by_lua_block { ngx.sleep(2) ngx.say("late") } } }
+    server { listen $TEST_NGINX_RAND_PORT_1; location / { lua_check_client_abort on; content_by_lua_block { ngx.sleep(30) } } }
 --- config
     location /t { proxy_read_timeout 200ms; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
 --- request
