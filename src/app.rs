@@ -91,6 +91,7 @@ const ROWS: &[&[Row]] = &[
     process_conf::ROWS,
     errorlog::ROWS,
     upstream::conf::ROWS,
+    upstream::names::ROWS,
     health::conf::ROWS,
     store::conf::ROWS,
     http::conf::ROWS,
@@ -98,7 +99,6 @@ const ROWS: &[&[Row]] = &[
     http::server_conf::ROWS,
     http::h2::conf::ROWS,
     http::tls_conf::ROWS,
-    http::resolver::ROWS,
     modules::rewrite::conf::ROWS,
     modules::access::ROWS,
     modules::access_log::ROWS,
@@ -213,7 +213,7 @@ const VARS: &[&[http::vars::VarRow]] = &[
 
 /// What features do at the end of the `http` block.
 const FINISHERS: &[http::build::Finish] =
-    &[modules::access_log::finish, http::proxy::cache::conf::finish];
+    &[modules::access_log::finish, http::proxy::cache::conf::finish, upstream::resolve::settle];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] =
@@ -290,6 +290,10 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         let lua = ctx.prepared.downcast::<lua::worker::LuaWorker>().ok();
         face::grpc::bind(ctx.shutdown.clone());
+        if ctx.index == 0 {
+            let conf = ctx.cycle.scope.part::<upstream::conf::UpstreamConf>();
+            upstream::resolve::start(&conf.groups);
+        }
         if let Some(lua) = &lua {
             lua.start();
         }

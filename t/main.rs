@@ -30,6 +30,7 @@ mod nacos;
 mod openapi;
 mod packages;
 mod process;
+mod resolve;
 mod sim_board;
 mod sim_health;
 mod sim_shdict;
@@ -57,6 +58,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("health table", health_table::cases),
     ("packages", packages::cases),
     ("process", process::cases),
+    ("resolve", resolve::cases),
     ("http1 fuzz", fuzz_http1::cases),
     ("shdict simulation", sim_shdict::cases),
     ("bad requests", bad_requests::cases),

@@ -135,9 +135,6 @@ pub const ROWS: &[Row] = &[
     flag("rewrite_log", HTTP_LEVELS | IF_LOCATION, |b, d| {
         d.flag_slot(&mut b.part::<CoreLoc>().rewrite_log)
     }),
-    row("resolver_timeout", HTTP_LEVELS, take(1), |b, d| {
-        d.msec_slot(&mut b.part::<CoreLoc>().resolver_timeout_ms)
-    }),
 ];
 
 fn http_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

@@ -51,7 +51,6 @@ pub struct CoreLoc {
     pub tcp_nodelay: Option<bool>,
     pub uninitialized_variable_warn: Option<bool>,
     pub rewrite_log: Option<bool>,
-    pub resolver_timeout_ms: Option<u64>,
 }
 
 /// `root` or `alias`.
@@ -102,7 +101,7 @@ impl Part for CoreLoc {
             keepalive_time_ms, keepalive_disable, lingering_close, lingering_time_ms,
             lingering_timeout_ms, absolute_redirect, server_name_in_redirect, port_in_redirect,
             msie_padding, log_not_found, log_subrequest, etag, if_modified_since, max_ranges,
-            tcp_nodelay, uninitialized_variable_warn, rewrite_log, resolver_timeout_ms);
+            tcp_nodelay, uninitialized_variable_warn, rewrite_log);
     }
 }
 
@@ -144,7 +143,6 @@ accessors! {
     tcp_nodelay: bool = true;
     uninitialized_variable_warn: bool = true;
     rewrite_log: bool = false;
-    resolver_timeout_ms: u64 = 30_000;
 }
 
 impl CoreLoc {

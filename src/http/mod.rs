@@ -49,7 +49,6 @@ pub mod proxy;
 pub mod proxy_protocol;
 pub mod read_head;
 pub mod request_log;
-pub mod resolver;
 pub mod server;
 pub mod tls;
 pub mod tls_conf;

@@ -1,7 +1,7 @@
-//! DNS messages, as far as a resolver of addresses needs them; pure, no sockets.
+//! DNS messages, as far as a resolver of addresses and services needs them; pure, no sockets.
 //!
 //! ```text
-//!  name, type ──question──▶ bytes        bytes ──Answer::parse──▶ rcode, addresses, CNAME, TTL
+//!  name, type ──question──▶ bytes    bytes ──Answer::parse──▶ rcode, addresses or SRV, CNAME, TTL
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Kind {
     A,
     Aaaa,
+    Srv,
 }
 
 impl Kind {
@@ -18,8 +19,19 @@ impl Kind {
         match self {
             Self::A => 1,
             Self::Aaaa => 28,
+            Self::Srv => 33,
         }
     }
+}
+
+/// A record that names a host and a port of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Srv {
+    /// The lowest is asked first.
+    pub priority: u16,
+    pub weight: u16,
+    pub port: u16,
+    pub target: String,
 }
 
 /// A question on the wire; `None` for a name that cannot be one.
@@ -50,7 +62,8 @@ pub struct Answer {
     /// It did not fit into a datagram: ask again over TCP.
     pub truncated: bool,
     pub addrs: Vec<IpAddr>,
-    /// The name to go on with, when the answer ends in an alias without an address.
+    pub services: Vec<Srv>,
+    /// The name to go on with, when the answer ends in an alias without what was asked for.
     pub alias: Option<String>,
     /// The shortest time to live among the records used, in seconds.
     pub ttl: u32,
@@ -86,7 +99,7 @@ impl Answer {
             let Some(record) = reader.record() else { break };
             answer.add(&record, &mut name, kind, bytes);
         }
-        if !answer.addrs.is_empty() {
+        if !answer.addrs.is_empty() || !answer.services.is_empty() {
             answer.alias = None;
         }
         Some(answer)
@@ -108,14 +121,29 @@ impl Answer {
         if record.kind != kind.number() {
             return;
         }
-        let ip = match kind {
-            Kind::A => <[u8; 4]>::try_from(record.data).map(|b| IpAddr::V4(Ipv4Addr::from(b))),
-            Kind::Aaaa => <[u8; 16]>::try_from(record.data).map(|b| IpAddr::V6(Ipv6Addr::from(b))),
-        };
-        if let Ok(ip) = ip {
-            self.addrs.push(ip);
+        if self.take(record, kind, bytes).is_some() {
             self.ttl = self.ttl.min(record.ttl);
         }
+    }
+
+    fn take(&mut self, record: &Record<'_>, kind: Kind, bytes: &[u8]) -> Option<()> {
+        match kind {
+            Kind::A => {
+                let ip = <[u8; 4]>::try_from(record.data).ok()?;
+                self.addrs.push(IpAddr::V4(Ipv4Addr::from(ip)));
+            }
+            Kind::Aaaa => {
+                let ip = <[u8; 16]>::try_from(record.data).ok()?;
+                self.addrs.push(IpAddr::V6(Ipv6Addr::from(ip)));
+            }
+            Kind::Srv => {
+                let mut data = Reader { bytes: record.data, at: 0 };
+                let (priority, weight, port) = (data.u16()?, data.u16()?, data.u16()?);
+                let target = Reader { bytes, at: record.data_at + data.at }.name()?;
+                self.services.push(Srv { priority, weight, port, target });
+            }
+        }
+        Some(())
     }
 }
 
@@ -252,6 +280,17 @@ mod tests {
         let bytes = response(&asked, &[("a.example", CNAME, &wire("b.example"))]);
         let answer = Answer::parse(&bytes, &asked, Kind::A).unwrap();
         assert_eq!(answer.alias.as_deref(), Some("b.example"));
+    }
+
+    #[test]
+    fn services() {
+        let asked = question(7, "_http._tcp.example", Kind::Srv).unwrap();
+        let mut data = vec![0, 1, 0, 5, 0x1f, 0x90];
+        data.extend_from_slice(&wire("a.example"));
+        let records = [("_http._tcp.example", 33, &data[..]), ("_http._tcp.example", 33, &[0; 5])];
+        let answer = Answer::parse(&response(&asked, &records), &asked, Kind::Srv).unwrap();
+        let srv = Srv { priority: 1, weight: 5, port: 8080, target: "a.example".into() };
+        assert_eq!((answer.services, answer.ttl), (vec![srv], 9), "what is cut off is left out");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //!
 //! One [`Resolver`] per worker thread and directive; the cache lives as long as the configuration.
 
+mod service;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+pub use self::service::{Service, Target};
 use super::dns::{Answer, Kind, question};
 use crate::base::clock;
 use crate::base::errno::Errno;
@@ -41,7 +44,7 @@ pub struct ResolverSpec {
 /// Resolves names on one worker thread.
 pub struct Resolver {
     spec: Arc<ResolverSpec>,
-    known: RefCell<HashMap<String, Known>>,
+    known: RefCell<HashMap<String, Found>>,
     asking: RefCell<HashMap<String, Rc<Asking>>>,
     /// Where the next question goes; a server that stays silent is passed over.
     next_server: Cell<usize>,
@@ -85,25 +88,43 @@ impl Resolver {
         name: &str,
         limit: Duration,
     ) -> Result<Vec<IpAddr>, ResolveError> {
+        self.find(name, limit).await.map(|found| self.turned(found.addrs))
+    }
+
+    /// The addresses of a name in the order of the answer, and until when they hold.
+    pub async fn find(
+        self: &Rc<Self>,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Found, ResolveError> {
         if let Ok(ip) = name.parse() {
-            return Ok(vec![ip]);
+            return Ok(Found { addrs: vec![ip], until_ms: u64::MAX });
         }
         let name = name.to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
-        if let Some(addrs) = self.cached(name) {
-            return Ok(addrs);
+        if let Some(found) = self.cached(name) {
+            return Ok(found);
         }
         let waiting = Waiting::new(self, name);
         match timeout(limit, waiting.asking.answer()).await {
-            Ok(answer) => answer.map(|addrs| self.turned(addrs)),
+            Ok(answer) => answer,
             Err(_) => Err(ResolveError::TimedOut),
         }
     }
 
-    fn cached(&self, name: &str) -> Option<Vec<IpAddr>> {
+    /// Until when an answer holds that says that there is nothing.
+    pub fn nothing_until_ms(&self) -> u64 {
+        self.until_ms(NOTHING_VALID_S)
+    }
+
+    fn until_ms(&self, ttl_s: u32) -> u64 {
+        let valid_s = self.spec.valid_s.unwrap_or(ttl_s.into());
+        clock::mono_ms().saturating_add(valid_s.saturating_mul(1000))
+    }
+
+    fn cached(&self, name: &str) -> Option<Found> {
         let known = self.known.borrow();
-        let fresh = known.get(name).filter(|k| clock::mono_ms() < k.until_ms)?;
-        Some(self.turned(fresh.addrs.clone()))
+        known.get(name).filter(|k| clock::mono_ms() < k.until_ms).cloned()
     }
 
     fn turned(&self, mut addrs: Vec<IpAddr>) -> Vec<IpAddr> {
@@ -135,23 +156,22 @@ impl Resolver {
         asking
     }
 
-    fn remember(&self, name: &str, answer: Result<Found, ResolveError>) -> Verdict {
-        let found = answer?;
-        let valid_ms = self.spec.valid_s.unwrap_or(found.ttl.into()).saturating_mul(1000);
-        if valid_ms > 0 {
+    fn remember(&self, name: &str, answer: Result<(Vec<IpAddr>, u32), ResolveError>) -> Verdict {
+        let (addrs, ttl_s) = answer?;
+        let found = Found { addrs, until_ms: self.until_ms(ttl_s) };
+        let now = clock::mono_ms();
+        if found.until_ms > now {
             let mut known = self.known.borrow_mut();
-            let now = clock::mono_ms();
             if known.len() >= KNOWN_MAX {
                 known.retain(|_, k| k.until_ms > now);
             }
-            let until_ms = now.saturating_add(valid_ms);
-            known.insert(name.to_string(), Known { addrs: found.addrs.clone(), until_ms });
+            known.insert(name.to_string(), found.clone());
         }
-        Ok(found.addrs)
+        Ok(found)
     }
 
     /// Asks for a name and, as long as no address is found, for the names it is an alias of.
-    async fn look_up(&self, name: &str) -> Result<Found, ResolveError> {
+    async fn look_up(&self, name: &str) -> Result<(Vec<IpAddr>, u32), ResolveError> {
         let mut name = name.to_string();
         let mut ttl = u32::MAX;
         for _ in 0..ALIASES_MAX {
@@ -174,7 +194,7 @@ impl Resolver {
                 }
             }
             if !addrs.is_empty() {
-                return Ok(Found { addrs, ttl });
+                return Ok((addrs, ttl));
             }
             name = alias.ok_or(failed)?;
         }
@@ -190,10 +210,15 @@ impl Resolver {
         if !wanted {
             return None;
         }
-        Some(match self.exchange(name, kind).await {
+        Some(self.ask_servers(name, kind).await)
+    }
+
+    /// One question; an answer that tells of a failure is an error.
+    async fn ask_servers(&self, name: &str, kind: Kind) -> Result<Answer, ResolveError> {
+        match self.exchange(name, kind).await {
             Ok(answer) if answer.rcode != 0 => Err(ResolveError::from_rcode(answer.rcode)),
             other => other,
-        })
+        }
     }
 
     /// One question, sent again to the next server as long as nobody answers.
@@ -268,17 +293,15 @@ impl ResolveError {
     }
 }
 
-type Verdict = Result<Vec<IpAddr>, ResolveError>;
-
-struct Known {
-    addrs: Vec<IpAddr>,
-    until_ms: u64,
+/// The addresses of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub addrs: Vec<IpAddr>,
+    /// By the monotonic clock.
+    pub until_ms: u64,
 }
 
-struct Found {
-    addrs: Vec<IpAddr>,
-    ttl: u32,
-}
+type Verdict = Result<Found, ResolveError>;
 
 /// A question under way and those who wait for it.
 #[derive(Default)]
@@ -400,6 +423,8 @@ const RESEND: Duration = Duration::from_secs(5);
 /// Nobody waits longer than the default `resolver_timeout`.
 const ASK_LIMIT: Duration = Duration::from_secs(30);
 const ALIASES_MAX: usize = 50;
+/// As in nginx, when `valid=` does not say.
+const NOTHING_VALID_S: u32 = 10;
 const KNOWN_MAX: usize = 10_000;
 const DATAGRAM_MAX_BYTES: usize = 4096;
 

@@ -14,6 +14,7 @@ use super::group::{Body, Group, Server};
 use super::keepalive::KeepaliveConf;
 use super::pick::Algo;
 use super::registry::{GroupError, Groups, Mention};
+use super::resolve::{Question, Wanted};
 use crate::base::units;
 use crate::conf::row::{HTTP, Row, UPSTREAM, args, at_least, block, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, Scope};
@@ -169,10 +170,53 @@ fn read_server(server: &mut Server, refused: Refused, d: &Directive) -> Result<(
         }
         set_parameter(server, key, value).ok_or_else(|| d.bad_param(index))?;
     }
-    let want = Want { default_port: 80, ..Want::default() };
+    server.wanted = wanted(d)?;
+    read_address(server, d)
+}
+
+/// An address, a name to resolve now, or one to be asked for while requests run.
+fn read_address(server: &mut Server, d: &Directive) -> Result<(), Diag> {
+    let asked = server.wanted.take();
+    let want = Want { default_port: 80, no_resolve: asked.is_some(), ..Want::default() };
     let text = |e| d.wrong_arg(1, format!("{e} in upstream \"{}\"", d.arg(1)));
-    server.addrs = Url::parse(d.arg(1), &want).map_err(text)?.addrs;
+    let url = Url::parse(d.arg(1), &want).map_err(text)?;
+    if let Some(Wanted { question: Question { service: Some(_), .. }, .. }) = &asked {
+        let wrong = |why| Err(d.wrong_arg(1, format!("service upstream \"{}\" {why}", d.arg(1))));
+        if !url.no_port {
+            return wrong("may not have port");
+        }
+        if !url.addrs.is_empty() {
+            return wrong("requires domain name");
+        }
+    }
+    if url.addrs.is_empty()
+        && let Some(mut wanted) = asked
+    {
+        wanted.question.name = url.host.to_string();
+        wanted.port = url.port;
+        server.wanted = Some(wanted);
+    }
+    server.addrs = url.addrs;
     Ok(())
+}
+
+/// The `resolve` and `service=` of a line; the name comes later.
+fn wanted(d: &Directive) -> Result<Option<Wanted>, Diag> {
+    let resolve = (2..=d.arg_count()).any(|index| d.arg(index) == "resolve");
+    let mut service = None;
+    for index in 2..=d.arg_count() {
+        let Some(text) = d.arg(index).strip_prefix(b"service=") else { continue };
+        if text.is_empty() {
+            return Err(d.wrong_arg(index, "service is empty"));
+        }
+        if !resolve {
+            let text = format!("service upstream \"{}\" requires \"resolve\" parameter", d.arg(1));
+            return Err(d.wrong_arg(index, text));
+        }
+        service = Some(text.to_str_lossy().into_owned());
+    }
+    let question = Question { name: String::new(), service };
+    Ok(resolve.then_some(Wanted { question, port: 0 }))
 }
 
 /// Reads one parameter of `server`; `None` makes it an `invalid parameter`.
@@ -186,6 +230,8 @@ fn set_parameter(server: &mut Server, key: &[u8], value: &[u8]) -> Option<()> {
         b"slow_start=" => server.slow_start_ms = units::parse_msec(value)?,
         b"backup" => server.backup = true,
         b"down" => server.down = true,
+        // Those that belong together are read together.
+        b"resolve" | b"service=" => {}
         _ => return None,
     }
     Some(())

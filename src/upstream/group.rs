@@ -13,9 +13,11 @@ use arc_swap::ArcSwap;
 use bstr::{BStr, BString};
 
 use super::keepalive::KeepaliveConf;
+use super::names::Names;
 use super::peer::{Peer, PeerConf};
 use super::pick::{Algo, Points, Seed, Tries};
 use super::report::{Report, Subscribers, Watchers};
+use super::resolve::{Answers, Wanted};
 use crate::base::clock;
 use crate::conf::Scope;
 use crate::net::addr::Addr;
@@ -26,6 +28,9 @@ pub struct Group {
     port: AtomicU16,
     body: OnceLock<Body>,
     set: ArcSwap<Snapshot>,
+    /// Whom servers with names ask, and what was answered.
+    names: OnceLock<Names>,
+    answers: Answers,
     reports: Subscribers,
     watchers: Watchers,
 }
@@ -38,6 +43,8 @@ impl Group {
             port: AtomicU16::new(port),
             body: OnceLock::new(),
             set: ArcSwap::default(),
+            names: OnceLock::new(),
+            answers: Answers::default(),
             reports: Subscribers::default(),
             watchers: Watchers::default(),
         }
@@ -117,9 +124,46 @@ impl Group {
 
     /// Takes over the states of the same peers of `old`, the group of this name before a reload.
     pub fn adopt(&self, old: &Self) {
-        let keep_fails = self.body.get().is_some_and(|b| b.zone.is_some());
-        let adopted = self.snapshot().adopt(&old.snapshot(), keep_fails);
+        let mut fresh = self.snapshot();
+        if self.wanted().next().is_some() {
+            self.answers.adopt(&old.answers, self.servers());
+            fresh = Arc::new(Snapshot::build(&self.servers_now()));
+        }
+        let adopted = fresh.adopt(&old.snapshot(), self.has_zone());
         self.set.store(Arc::new(adopted));
+    }
+
+    /// The servers as configured, but those with names as their last answers say.
+    pub fn servers_now(&self) -> Vec<Server> {
+        self.answers.servers(self.servers())
+    }
+
+    /// What is asked for while requests run.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Wanted> {
+        self.servers().iter().filter_map(|server| server.wanted.as_ref())
+    }
+
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    pub(super) fn names(&self) -> Option<&Names> {
+        self.names.get()
+    }
+
+    /// Later calls change nothing.
+    pub(super) fn set_names(&self, names: Names) {
+        let _ = self.names.set(names);
+    }
+
+    /// Peers are kept for all workers, over reloads as well.
+    pub fn has_zone(&self) -> bool {
+        self.body.get().is_some_and(|b| b.zone.is_some())
+    }
+
+    /// A name has other addresses now.
+    pub(super) fn refresh(&self) {
+        self.replace(&self.servers_now());
     }
 
     /// Replaces the servers, keeping the state of peers that stay.
@@ -184,6 +228,8 @@ pub struct Server {
     /// As written; empty for an implicit group.
     pub name: BString,
     pub addrs: Vec<Addr>,
+    /// Asked for while requests run; there are no addresses then.
+    pub wanted: Option<Wanted>,
     pub weight: i64,
     pub max_fails: u32,
     pub fail_timeout_s: i64,
@@ -199,6 +245,7 @@ impl Server {
         Self {
             name,
             addrs,
+            wanted: None,
             weight: 1,
             max_fails: 1,
             fail_timeout_s: 10,

@@ -14,11 +14,13 @@ pub mod conf;
 mod ewma;
 mod group;
 mod keepalive;
+pub mod names;
 mod peer;
 mod pick;
 mod ramp;
 mod registry;
 mod report;
+pub mod resolve;
 
 pub use self::ewma::Ewma;
 pub use self::group::{Body, Group, PeerSet, Server, Snapshot};

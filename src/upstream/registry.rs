@@ -26,6 +26,11 @@ impl Groups {
         self.list.iter().map(|e| &e.group)
     }
 
+    /// The `upstream {}` blocks, and where they stand.
+    pub fn explicit_ones(&self) -> impl Iterator<Item = (&Arc<Group>, Option<Place>)> {
+        self.list.iter().filter(|e| e.explicit).map(|e| (&e.group, e.place))
+    }
+
     /// Finds a group as `ngx.upstream` does: by its whole name, else by host and port.
     pub fn find(&self, name: &BStr) -> Option<&Arc<Group>> {
         if let Some(group) = self.iter().find(|g| g.host() == name) {

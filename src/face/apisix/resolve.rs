@@ -11,7 +11,7 @@ use super::model::{NodeSpec, Upstream};
 use crate::base::clock;
 use crate::base::log::Level;
 use crate::http::Request;
-use crate::http::resolver::Names;
+use crate::upstream::names::Names;
 
 /// Asks for the names of an upstream's nodes, if there are any and it is time.
 pub async fn renew(r: &Rc<Request>, upstream: &Upstream) {
@@ -38,7 +38,7 @@ pub async fn renew(r: &Rc<Request>, upstream: &Upstream) {
 
 /// By the location's `resolver`, else by the system's.
 async fn addresses(r: &Rc<Request>, host: &str) -> Result<Vec<IpAddr>, String> {
-    let names = Names::of(&r.location());
+    let names = Names::of(&r.location().scope);
     if names.spec.is_some() {
         return names.resolve(host).await;
     }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use crate::{
     base::{escape, log::Level},
-    http::{request::Request, resolver::Names, upstream_trace::Facts},
+    http::{request::Request, upstream_trace::Facts},
     net::addr::{self, Addr, Url, Want},
-    upstream::{Body, Group, Server, live},
+    upstream::{Body, Group, Server, live, names::Names},
 };
 
 use super::{
@@ -145,7 +145,7 @@ async fn group_of(r: &Rc<Request>, url: &Url) -> Result<Arc<Group>, u16> {
 }
 
 async fn resolve(r: &Rc<Request>, url: &Url) -> Result<Vec<Addr>, u16> {
-    let names = Names::of(&r.location());
+    let names = Names::of(&r.location().scope);
     if names.spec.is_none() {
         r.log(Level::Error, format_args!("no resolver defined to resolve {}", url.host));
         return Err(502);

@@ -81,7 +81,7 @@ impl Source {
     /// Gives the group these peers, and those its block lists, if that changes anything.
     fn apply(&self, list: &[Found]) {
         let mut servers = peers::servers(list, &self.metadata);
-        servers.extend_from_slice(self.group.servers());
+        servers.extend(self.group.servers_now());
         let facts = |s: &Server| (s.name.clone(), s.weight, s.backup);
         let snapshot = self.group.snapshot();
         let now: Vec<_> = snapshot

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::conf::row::{HTTP_LEVELS, flag, take};
 use crate::conf::{Part, Row, Scope, inherit, row};
-use crate::http::resolver::Names;
+use crate::upstream::names::Names;
 use crate::lua::raw::Call;
 use crate::lua::worker;
 use crate::net::addr::Addr;
@@ -72,8 +72,8 @@ pub struct Settings {
 pub fn settings(c: &Call<'_>) -> Settings {
     let of = |scope: &Scope, names| scope.part::<SocketConf>().settings(Some(names));
     match (super::location_of(c), worker::http()) {
-        (Some(location), _) => of(&location.scope, Names::of(&location)),
-        (None, Some(http)) => of(&http.scope, Names::of_http(&http)),
+        (Some(location), _) => of(&location.scope, Names::of(&location.scope)),
+        (None, Some(http)) => of(&http.scope, Names::of(&http.scope)),
         (None, None) => SocketConf::default().settings(None),
     }
 }

@@ -1,42 +1,52 @@
-//! The `resolver` directive of a location, and asking it.
+//! The `resolver` directive of a level, and asking it.
+//!
+//! ```text
+//!  resolver 127.0.0.1 valid=5s;  ─row─▶ NamesConf (inherited)  ─▶ Names ─▶ addresses
+//! ```
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bstr::ByteSlice;
 
-use crate::{
-    base::units,
-    conf::{
-        Builder, Diag, Directive, Part, Scope,
-        row::{HTTP_LEVELS, Row, at_least, row},
-    },
-    net::{
-        addr::{Url, Want},
-        resolver::{Resolver, ResolverSpec},
-    },
-};
+use crate::base::units;
+use crate::conf::row::{HTTP_LEVELS, Row, UPSTREAM, at_least, row, take};
+use crate::conf::{Builder, Diag, Directive, Part, Scope};
+use crate::net::addr::{Url, Want};
+use crate::net::resolver::{Resolver, ResolverSpec};
 
-use super::{build::HttpConf, core::CoreLoc, location::Location};
+pub const ROWS: &[Row] = &[
+    row("resolver", HTTP_LEVELS | UPSTREAM, at_least(1), set_resolver),
+    row("resolver_timeout", HTTP_LEVELS | UPSTREAM, take(1), |b, d| {
+        d.msec_slot(&mut b.part::<NamesConf>().timeout_ms)
+    }),
+];
 
-/// `resolver` in one block.
-#[derive(Default)]
-pub struct ResolverConf(pub Option<Arc<ResolverSpec>>);
+/// What one block says of it.
+#[derive(Clone, Debug, Default)]
+pub struct NamesConf {
+    spec: Option<Arc<ResolverSpec>>,
+    timeout_ms: Option<u64>,
+}
 
-impl Part for ResolverConf {
+impl Part for NamesConf {
     fn inherit(&mut self, parent: &Self) {
-        if self.0.is_none() {
-            self.0.clone_from(&parent.0);
+        if self.spec.is_none() {
+            self.spec.clone_from(&parent.spec);
         }
+        self.timeout_ms = self.timeout_ms.or(parent.timeout_ms);
     }
 }
 
-pub const ROWS: &[Row] = &[row("resolver", HTTP_LEVELS, at_least(1), set_resolver)];
+impl NamesConf {
+    pub fn names(&self) -> Names {
+        let timeout = Duration::from_millis(self.timeout_ms.unwrap_or(TIMEOUT_MS));
+        Names { spec: self.spec.clone(), timeout }
+    }
+}
 
-/// A location's way to addresses, kept apart from the location so that it can be waited for.
+/// A level's way to addresses, kept apart from its scope so that it can be waited for.
 #[derive(Clone, Debug)]
 pub struct Names {
     pub spec: Option<Arc<ResolverSpec>>,
@@ -44,18 +54,9 @@ pub struct Names {
 }
 
 impl Names {
-    pub fn of(location: &Location) -> Self {
-        Self::new(&location.scope, location.core())
-    }
-
-    /// Those of the `http` block itself.
-    pub fn of_http(http: &HttpConf) -> Self {
-        Self::new(&http.scope, http.scope.part::<CoreLoc>())
-    }
-
-    fn new(scope: &Scope, core: &CoreLoc) -> Self {
-        let timeout = Duration::from_millis(core.resolver_timeout_ms());
-        Self { spec: scope.part::<ResolverConf>().0.clone(), timeout }
+    /// Those of a level that inherited what it does not say itself.
+    pub fn of(scope: &Scope) -> Self {
+        scope.part::<NamesConf>().names()
     }
 
     /// The addresses of a name; the error is nginx's and OpenResty's text.
@@ -69,7 +70,7 @@ impl Names {
 
 fn set_resolver(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let spec = spec(d)?;
-    d.once(&mut b.part::<ResolverConf>().0, |_| Ok(Arc::new(spec)))
+    d.once(&mut b.part::<NamesConf>().spec, |_| Ok(Arc::new(spec)))
 }
 
 fn spec(d: &Directive) -> Result<ResolverSpec, Diag> {
@@ -112,3 +113,4 @@ fn servers(d: &Directive, index: usize, servers: &mut Vec<SocketAddr>) -> Result
 }
 
 const DNS_PORT: u16 = 53;
+const TIMEOUT_MS: u64 = 30_000;
