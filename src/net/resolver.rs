@@ -92,11 +92,7 @@ impl Resolver {
     }
 
     /// The addresses of a name in the order of the answer, and until when they hold.
-    pub async fn find(
-        self: &Rc<Self>,
-        name: &str,
-        limit: Duration,
-    ) -> Result<Found, ResolveError> {
+    pub async fn find(self: &Rc<Self>, name: &str, limit: Duration) -> Result<Found, ResolveError> {
         if let Ok(ip) = name.parse() {
             return Ok(Found { addrs: vec![ip], until_ms: u64::MAX });
         }

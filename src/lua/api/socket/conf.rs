@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::conf::row::{HTTP_LEVELS, flag, take};
 use crate::conf::{Part, Row, Scope, inherit, row};
-use crate::upstream::names::Names;
 use crate::lua::raw::Call;
 use crate::lua::worker;
 use crate::net::addr::Addr;
+use crate::upstream::names::Names;
 
 /// `lua_socket_*` of a location.
 #[derive(Default)]
