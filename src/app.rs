@@ -217,7 +217,19 @@ const FINISHERS: &[http::build::Finish] =
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] =
-    &[process_conf::finish, errorlog::finish, upstream::conf::finish, health::conf::finish];
+    &[process_conf::finish, errorlog::finish, upstream::conf::finish, checks, health::conf::finish];
+
+/// Checks go the ways of the locations they are written in.
+fn checks(b: &mut conf::Builder<'_>) -> Result<(), Diag> {
+    if let Some(http) = b.main::<http::HttpRoot>().0.clone() {
+        let sites = b.main::<health::conf::Sites>();
+        http.each_location(&mut |server, location| {
+            let way = http::proxy::way_of(&http, server, location);
+            sites.add(&location.scope, location.name.as_ref(), way);
+        });
+    }
+    Ok(())
+}
 
 fn load(start: &Start, generation: u64) -> Result<Cycle, LoadFailed> {
     let (cycle, sources, diags) = read(start, generation);

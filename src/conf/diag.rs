@@ -134,7 +134,7 @@ impl Severity {
 }
 
 /// The place nginx names: where its reader stood, which is the end of the directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub file: FileId,
     pub line: u32,

@@ -89,7 +89,7 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
     writeln!(out, "upstream \"{}\": {}", spec.upstream, title(spec))?;
     writeln!(out, "    written    {file}:{}", place.line)?;
     let mut line = |name: &str, text: String, words: &[&str]| {
-        let is_written = |w: &&str| plan.origin.written.iter().any(|p| p.starts_with(w.as_bytes()));
+        let is_written = |w: &&str| plan.origin.has(w);
         let default = if words.iter().any(is_written) { "" } else { "  (default)" };
         writeln!(out, "    {name:<10} {text}{default}")
     };

@@ -380,6 +380,18 @@ impl AddressServers {
 }
 
 impl HttpConf {
+    /// Calls `see` with every location and its server.
+    pub fn each_location(&self, see: &mut dyn FnMut(&Server, &Location)) {
+        fn all(server: &Server, location: &Location, see: &mut dyn FnMut(&Server, &Location)) {
+            see(server, location);
+            location.children.iter().for_each(|child| all(server, child, see));
+        }
+        for server in &self.servers {
+            all(server, &server.root, see);
+            server.named.values().for_each(|location| all(server, location, see));
+        }
+    }
+
     /// Sockets to bind: a wildcard address covers the special ones of its port, as in nginx.
     pub fn sockets(&self) -> Vec<ListenSpec> {
         let covered = |spec: &ListenSpec| {

@@ -112,6 +112,11 @@ impl Location {
 }
 
 impl LocationTree {
+    /// The locations of this level.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Location>> {
+        self.exact.values().chain(self.prefixes.iter()).chain(&self.regexes)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.prefixes.is_empty() && self.regexes.is_empty()
     }

@@ -48,6 +48,10 @@ impl Prefixes {
         None
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Location>> {
+        self.sorted.iter().map(|entry| &entry.location)
+    }
+
     /// The location of that very name.
     pub fn named(&self, name: &[u8]) -> Option<&Arc<Location>> {
         let at = self.sorted.binary_search_by(|entry| entry.location.name[..].cmp(name)).ok()?;

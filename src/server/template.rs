@@ -90,6 +90,17 @@ impl<S: Subject> Template<S> {
         }
     }
 
+    /// The text where there is no request: `known` gives the variables that mean something all
+    /// the same, the others are empty.
+    pub fn eval_unasked(&self, known: impl Fn(VarRef) -> Bytes) -> Bytes {
+        let text = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Var(at) => known(*at),
+            Part::Group(_) => Bytes::new(),
+        });
+        text.collect::<Vec<_>>().concat().into()
+    }
+
     /// Whether a condition (`if=$x`) holds: the value is neither empty nor `0`.
     pub fn is_true(&self, r: &Rc<S>) -> bool {
         !matches!(self.eval(r).as_ref(), b"" | b"0")

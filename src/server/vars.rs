@@ -164,6 +164,11 @@ impl<S> VarTable<S> {
         unknown
     }
 
+    /// The name a mentioned variable was mentioned by.
+    pub fn name(&self, at: VarRef) -> &BString {
+        &self.slots[at.0 as usize].name
+    }
+
     pub fn slots(&self) -> usize {
         self.slots.len()
     }

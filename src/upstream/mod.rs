@@ -21,6 +21,7 @@ mod ramp;
 mod registry;
 mod report;
 pub mod resolve;
+mod way;
 
 pub use self::ewma::Ewma;
 pub use self::group::{Body, Group, PeerSet, Server, Snapshot};
@@ -29,3 +30,4 @@ pub use self::peer::{CheckBit, Peer, PeerConf};
 pub use self::pick::{Algo, NoLivePeers, Picked, Seed, Tries};
 pub use self::registry::{Current, GroupError, Groups, Mention, live, live_generation};
 pub use self::report::{Report, ReportKind, Step};
+pub use self::way::{Protocol, Secure, Way};

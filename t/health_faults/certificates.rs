@@ -96,7 +96,8 @@ fn scene(folder: &Path, trusted: &str, name: &str, port: u16) -> Result<Scene, S
 }
 
 fn tls_spec(name: &str) -> CheckSpec {
-    let probe = ProbeSpec::Tls(TlsSpec { sni: Some(name.into()), verify: true });
+    let probe =
+        ProbeSpec::Tls(TlsSpec { sni: Some(name.into()), verify: true, ..TlsSpec::default() });
     // The time limit is for silence; a handshake may take long on a busy machine.
     CheckSpec { timeout_ms: 2000, ..spec(probe) }
 }

@@ -8,27 +8,30 @@
 //! The words are NGINX Plus's where it has them, and those of nginx_upstream_check_module; what
 //! neither has is a parameter of `health_check`. Probes begin when the configuration does.
 
+mod asked;
 mod health_check;
 mod match_block;
 mod parameters;
 mod passive;
 mod plan;
+mod sites;
 mod upstream_check;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::plan::{Origin, Plan, StateFile};
+pub use self::sites::Sites;
 use super::check::{Check, Targets};
 use super::engine::{Open, engine};
 use crate::base::log::Chain;
-use crate::conf::row::{HTTP, Row, UPSTREAM, args, at_least, raw_block, row, take};
+use crate::conf::row::{HTTP, LOCATION, Row, UPSTREAM, args, at_least, raw_block, row, take};
 use crate::conf::{Builder, Diag, Scope};
 use crate::upstream::Groups;
 use crate::upstream::conf::UpstreamConf;
 
 pub const ROWS: &[Row] = &[
     raw_block("match", HTTP, take(1), match_block::set),
-    row("health_check", UPSTREAM, at_least(0), health_check::set),
+    row("health_check", UPSTREAM | LOCATION, at_least(0), health_check::set),
     row("health_passive", UPSTREAM, at_least(0), passive::set),
     row("check", UPSTREAM, at_least(1), upstream_check::set),
     row("check_http_send", UPSTREAM, take(1), upstream_check::set_send),

@@ -71,8 +71,7 @@ pub(super) fn set(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     }
     eject.max_ms = eject.max_ms.max(eject.base_ms);
     probe_now |= !ejects;
-    let written = d.args().iter().map(|word| word.text.clone()).collect();
-    let origin = Origin { place: d.at.place, written };
+    let origin = Origin::of(d);
     let eject = ejects.then_some(eject);
     let requests = Requests { eject, bad, latency_ms, probe_now, origin };
     d.once(&mut b.part::<Drafts>().passive, |_| Ok(requests))

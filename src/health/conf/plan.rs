@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::{groups, health_check};
+use super::asked::Asked;
+use super::groups;
+use super::sites::Sites;
 use crate::base::units;
 use crate::conf::{Builder, Diag, Directive, Part, Place, Scope};
 use crate::health::matching::Match;
 use crate::health::spec::{AllDown, CheckSpec, Expect, HttpProbe, Pass, ProbeSpec, TcpProbe};
 use crate::net::tls::{ClientSpec, ClientTls};
+use crate::upstream::{Group, Secure};
 
 /// A check as it will run.
 pub struct Plan {
@@ -27,7 +30,20 @@ pub struct Origin {
     pub written: Vec<BString>,
 }
 
+impl Origin {
+    pub(super) fn of(d: &Directive) -> Self {
+        let written = d.args().iter().map(|word| word.text.clone()).collect();
+        Self { place: d.at.place, written }
+    }
+
+    /// Whether a parameter that begins so was written.
+    pub fn has(&self, name: &str) -> bool {
+        self.written.iter().any(|p| p.starts_with(name.as_bytes()))
+    }
+}
+
 /// What one directive said.
+#[derive(Clone)]
 pub(super) struct Draft {
     pub(super) spec: CheckSpec,
     pub(super) match_name: Option<BString>,
@@ -35,10 +51,13 @@ pub(super) struct Draft {
     pub(super) origin: Origin,
 }
 
-/// The checks of one `upstream {}`.
+/// The checks of one `upstream {}` or location.
 #[derive(Default)]
 pub(super) struct Drafts {
+    /// `check`
     pub(super) list: Vec<Draft>,
+    /// `health_check`
+    pub(super) asked: Vec<Asked>,
     /// `health_passive`, for all checks of the block.
     pub(super) passive: Option<super::passive::Requests>,
 }
@@ -68,34 +87,66 @@ impl Part for StateFile {
 
 /// All checks of a configuration, or what is wrong with them.
 pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
-    let matches = &main.part::<Matches>().0;
-    let (mut plans, mut wrong) = (Vec::new(), Vec::new());
-    for group in groups(main).iter() {
-        let Some(drafts) = group.scope().and_then(|s| s.find::<Drafts>()) else { continue };
-        let alone = drafts.passive.as_ref().filter(|_| drafts.list.is_empty());
-        let requests_only = alone.map(|p| p.alone(group.host()));
-        for draft in drafts.list.iter().chain(&requests_only) {
-            let named = CheckSpec { upstream: group.name(), ..draft.spec.clone() };
-            let same = |p: &&Plan| p.spec.is_same_check(&named);
-            if plans.iter().any(|p| same(&p)) {
-                let text = format!("duplicate health check in upstream \"{}\"", group.host());
-                let hint = "give each check of an upstream a name of its own: name=...";
-                wrong.push(Diag::emerg(text).at(draft.origin.place).hint(hint));
-                continue;
-            }
-            if named.policy.slow_start_ms > 0 && !group.algo().is_weighed() {
-                let text = "balancing method does not support parameter \"slow_start\"";
-                wrong.push(Diag::emerg(text).at(draft.origin.place));
-                continue;
-            }
-            match complete(draft, named, drafts.passive.as_ref(), matches) {
+    let (matches, sites) = (&main.part::<Matches>().0, main.part::<Sites>());
+    let (mut plans, mut wrong) = (Vec::new(), Vec::from_iter(sites.strays()));
+    let nothing = Drafts::default();
+    for group in groups(main).iter().filter(|group| group.is_explicit()) {
+        let drafts = group.scope().and_then(|s| s.find::<Drafts>()).unwrap_or(&nothing);
+        let passive = drafts.passive.as_ref();
+        let mut found = of_upstream(drafts, sites.secure(group));
+        found.extend(sites.checks(group));
+        if found.is_empty() {
+            found.extend(passive.map(|p| (BString::default(), Ok(p.alone(group.host())))));
+        }
+        for (location, draft) in found {
+            let planned = draft.and_then(|draft| {
+                let place = draft.origin.place;
+                let spec = named(group, &draft, &location, &plans);
+                let plan = spec.and_then(|spec| complete(draft, spec, passive, matches));
+                plan.map_err(|diag| diag.at(place))
+            });
+            match planned {
                 Ok(plan) => plans.push(plan),
-                Err(diag) => wrong.push(diag.at(draft.origin.place)),
+                Err(diag) => wrong.push(diag),
             }
         }
     }
     share_policies(&mut plans);
     if wrong.is_empty() { Ok(plans) } else { Err(wrong) }
+}
+
+/// The checks of one `upstream {}`, which have no location.
+fn of_upstream(drafts: &Drafts, secure: Option<&Secure>) -> Vec<(BString, Result<Draft, Diag>)> {
+    let asked = drafts
+        .asked
+        .iter()
+        .map(|asked| asked.in_upstream(secure).map_err(|diag| diag.at(asked.origin.place)));
+    let all = drafts.list.iter().cloned().map(Ok).chain(asked);
+    all.map(|draft| (BString::default(), draft)).collect()
+}
+
+/// The check with its upstream, and a name that no other check of it has.
+fn named(
+    group: &Group,
+    draft: &Draft,
+    location: &BString,
+    others: &[Plan],
+) -> Result<CheckSpec, Diag> {
+    let mut spec = CheckSpec { upstream: group.name(), ..draft.spec.clone() };
+    let is_taken = |spec: &CheckSpec| others.iter().any(|p| p.spec.is_same_check(spec));
+    if is_taken(&spec) && spec.name.is_empty() {
+        spec.name.clone_from(location);
+    }
+    if is_taken(&spec) {
+        let text = format!("duplicate health check in upstream \"{}\"", group.host());
+        let hint = "give each check of an upstream a name of its own: name=...";
+        return Err(Diag::emerg(text).hint(hint));
+    }
+    if spec.policy.slow_start_ms > 0 && !group.algo().is_weighed() {
+        let text = "balancing method does not support parameter \"slow_start\"";
+        return Err(Diag::emerg(text));
+    }
+    Ok(spec)
 }
 
 /// What happens in bad times is a matter of the upstream: what one check says of it, all follow.
@@ -134,7 +185,7 @@ pub(super) fn set_state_file(b: &mut Builder<'_>, d: &Directive) -> Result<(), D
 }
 
 fn complete(
-    draft: &Draft,
+    draft: Draft,
     mut spec: CheckSpec,
     passive: Option<&super::passive::Requests>,
     matches: &[Arc<Match>],
@@ -149,8 +200,7 @@ fn complete(
     }
     let tls = draft.tls.as_ref().map(ClientTls::build).transpose();
     let tls = tls.map_err(|e| Diag::emerg(e.to_string()))?;
-    health_check::settle(&mut spec);
-    Ok(Plan { spec, tls, origin: draft.origin.clone() })
+    Ok(Plan { spec, tls, origin: draft.origin })
 }
 
 fn put_match(probe: &mut ProbeSpec, tests: Arc<Match>) -> Result<(), Diag> {

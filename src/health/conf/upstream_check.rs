@@ -70,8 +70,7 @@ pub(super) fn set(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     spec.pace = Pace { first: First::Spread, ..Pace::every(interval_ms) };
     spec.machine = MachineSpec::RiseFall { rise, fall };
     spec.probe = kind.probe();
-    let written = d.args().iter().map(|word| word.text.clone()).collect();
-    let origin = Origin { place: d.at.place, written };
+    let origin = Origin::of(d);
     // These servers were never verified.
     let tls = (kind != Kind::Tcp && kind != Kind::Http).then(ClientSpec::default);
     b.part::<Drafts>().list.push(Draft { spec, match_name: None, tls, origin });
@@ -140,7 +139,7 @@ enum Kind {
 
 impl Kind {
     fn probe(self) -> ProbeSpec {
-        let tls = TlsSpec { sni: None, verify: false };
+        let tls = TlsSpec { sni: None, verify: false, ..TlsSpec::default() };
         let raw = RawProbe {
             request: "GET / HTTP/1.0\r\n\r\n".into(),
             valid_statuses: Some((200..400).collect()),

@@ -164,6 +164,7 @@ impl Active {
         let tls = secure.then(|| TlsSpec {
             sni: self.https_sni.as_deref().map(BString::from),
             verify: self.https_verify_certificate,
+            ..TlsSpec::default()
         });
         let own = self.host_line().or(around.host_header.as_deref());
         let host = own.map(without_port);

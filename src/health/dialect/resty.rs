@@ -57,7 +57,7 @@ impl Settings {
     }
 
     fn probe(&self) -> ProbeSpec {
-        let tls = || TlsSpec { sni: self.sni.clone(), verify: self.verify };
+        let tls = || TlsSpec { sni: self.sni.clone(), verify: self.verify, ..TlsSpec::default() };
         if self.kind == ProbeKind::Tcp {
             return ProbeSpec::Tcp(TcpProbe::default());
         }

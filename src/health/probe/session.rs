@@ -37,7 +37,7 @@ impl Session {
         let mut stream = tcp::open(aim, limits).await?;
         if let Some(wanted) = wanted {
             let name = aim.sni(wanted, Some(host));
-            stream = tls::handshake(stream, wanted.verify, name, aim.tls, limits).await?;
+            stream = tls::handshake(stream, wanted, name, aim.tls, limits).await?;
             if !tls::speaks_h2(&stream) {
                 return Err(Outcome::new(Kind::TlsFailed).detail("no HTTP/2 by ALPN"));
             }

@@ -56,7 +56,7 @@ impl Call<'_> {
         match self.tls {
             None => Ok(stream),
             Some((wanted, name)) => {
-                tls::handshake(stream, wanted.verify, name, aim.tls, self.limits).await
+                tls::handshake(stream, wanted, name, aim.tls, self.limits).await
             }
         }
     }

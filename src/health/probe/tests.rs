@@ -154,12 +154,12 @@ async fn over_tls() {
         (&strange, Some("a.example"), true, self_signed),
         (&strange, Some("b.example"), false, "L7OK 200 passed"),
     ] {
-        let spec = with_tls(TlsSpec { sni: sni.map(Into::into), verify });
+        let spec = with_tls(TlsSpec { sni: sni.map(Into::into), verify, ..TlsSpec::default() });
         let client = ClientTls::build(client).expect("readable roots");
         let said = probed_over_tls(&spec, &client, &server).await;
         assert_eq!(said, expected, "{sni:?} {verify}");
     }
-    let plain = with_tls(TlsSpec { sni: None, verify: false });
+    let plain = with_tls(TlsSpec { sni: None, verify: false, ..TlsSpec::default() });
     let client = ClientTls::build(&strange).expect("no files");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = Addr::Inet(listener.local_addr().expect("bound"));

@@ -16,14 +16,14 @@ pub(super) async fn probe(
 ) -> Result<Outcome, Outcome> {
     let stream = tcp::open(aim, limits).await?;
     let name = aim.sni(spec, None);
-    handshake(stream, spec.verify, name, aim.tls, limits).await?;
+    handshake(stream, spec, name, aim.tls, limits).await?;
     Ok(Outcome::new(Kind::Shaken))
 }
 
 /// Shakes hands; the errors are those of a cosocket's `sslhandshake`, with the reason behind.
 pub(super) async fn handshake(
     stream: Stream,
-    verify: bool,
+    spec: &TlsSpec,
     name: Option<&[u8]>,
     client: Option<&ClientTls>,
     limits: Limits,
@@ -33,12 +33,12 @@ pub(super) async fn handshake(
         return Err(failed("no TLS settings".into()));
     };
     let name = name.and_then(|n| n.to_str().ok());
-    let shaking = tls::connect(socket, client, name);
+    let shaking = tls::connect(socket, client, name.filter(|_| !spec.silent));
     let Ok(shaken) = timeout(limits.left(), shaking).await else {
         return Err(Outcome::new(Kind::TlsTimeout).detail("timeout"));
     };
     let connected = shaken.map_err(|e| failed(format!("handshake failed: {e}")))?;
-    if verify {
+    if spec.verify {
         connected.verify(name).map_err(|e| match e.is_name() {
             true => failed("certificate host mismatch".into()),
             false => failed(e.to_string()),

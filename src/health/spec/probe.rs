@@ -163,5 +163,7 @@ pub struct Keepalive {
 pub struct TlsSpec {
     /// Without it the probe's Host is sent, except by `resty.upstream.healthcheck`.
     pub sni: Option<BString>,
+    /// The name is what the certificate must be for, and does not go into the handshake.
+    pub silent: bool,
     pub verify: bool,
 }

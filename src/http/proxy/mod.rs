@@ -33,6 +33,7 @@ mod store;
 mod target;
 mod tunnel;
 pub mod vars;
+mod way;
 
 use std::rc::Rc;
 
@@ -53,6 +54,8 @@ use self::{
     settings::Proxy,
     target::Target,
 };
+
+pub use self::way::way_of;
 
 /// All rows of the families of directives.
 pub const ROWS: &[&[Row]] = &[
@@ -106,12 +109,18 @@ impl Handler for PassOn {
 }
 
 fn handler(family: Family) -> &'static dyn Handler {
+    // Each has an address of its own, by which a location's family is told.
+    static HTTP: PassOn = PassOn(Family::Http);
+    static GRPC: PassOn = PassOn(Family::Grpc);
+    static FASTCGI: PassOn = PassOn(Family::Fastcgi);
+    static SCGI: PassOn = PassOn(Family::Scgi);
+    static UWSGI: PassOn = PassOn(Family::Uwsgi);
     match family {
-        Family::Http => &PassOn(Family::Http),
-        Family::Grpc => &PassOn(Family::Grpc),
-        Family::Fastcgi => &PassOn(Family::Fastcgi),
-        Family::Scgi => &PassOn(Family::Scgi),
-        Family::Uwsgi => &PassOn(Family::Uwsgi),
+        Family::Http => &HTTP,
+        Family::Grpc => &GRPC,
+        Family::Fastcgi => &FASTCGI,
+        Family::Scgi => &SCGI,
+        Family::Uwsgi => &UWSGI,
         Family::Memcached | Family::Memc => memc::handler(family),
     }
 }

@@ -146,7 +146,7 @@ impl SecureConf {
         Some((certificate, self.certificate_key.as_ref()?))
     }
 
-    fn spec(&self, family: &str) -> Result<ClientSpec, String> {
+    pub(super) fn spec(&self, family: &str) -> Result<ClientSpec, String> {
         let verifies = self.verify.unwrap_or(false);
         if verifies && self.trusted_certificate.is_none() {
             return Err(format!("no {family}_ssl_trusted_certificate for {family}_ssl_verify"));
@@ -348,6 +348,11 @@ fn name(p: &Passage<'_>, host: Option<BString>) -> Bytes {
         (None, Some(name)) => name.eval(p.r),
         (None, None) => Bytes::copy_from_slice(p.target.group.host()),
     };
+    without_port(name)
+}
+
+/// The name alone of `name:443` and `[::1]:443`.
+pub(super) fn without_port(name: Bytes) -> Bytes {
     let after = match name.first() {
         Some(b'[') => memchr::memchr(b']', &name).unwrap_or(0),
         _ => 0,

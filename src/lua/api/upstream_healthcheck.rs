@@ -99,7 +99,11 @@ fn keep(worker: &Rc<Worker>, lease: Lease) {
 
 fn spec(c: &Call<'_>) -> Result<CheckSpec, Raise> {
     let tls = c.truthy(4).then(|| -> Result<TlsSpec, Raise> {
-        Ok(TlsSpec { sni: c.opt_bytes(5)?.map(BString::from), verify: c.truthy(6) })
+        Ok(TlsSpec {
+            sni: c.opt_bytes(5)?.map(BString::from),
+            verify: c.truthy(6),
+            ..TlsSpec::default()
+        })
     });
     let probe = RawProbe {
         request: c.bytes(3)?.into(),

@@ -25,7 +25,7 @@ use super::{TlsError, provider};
 use crate::net::stream::{Socket, Stream};
 
 /// What the directives of a client say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientSpec {
     pub protocols: Protocols,
     pub suites: Suites,
