@@ -22,7 +22,7 @@ use crate::http::modules;
 use crate::process::errorlog::{self, DefaultLog};
 use crate::process::signal::{self, Action};
 use crate::process::{
-    self, Cycle, Hooks, LoadFailed, Paths, Prepared, Start, ThreadCtx, conf as process_conf,
+    self, Cycle, Hooks, LoadFailed, Paths, Post, Prepared, Start, ThreadCtx, conf as process_conf,
 };
 use crate::{face, health, http, lua, store, upstream};
 
@@ -268,14 +268,16 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
 }
 
 /// Makes a thread ready to serve: its Lua VM, with `init_by_lua` run.
-fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
+fn prepare(cycle: &Arc<Cycle>, post: Post) -> Result<Prepared, String> {
     let groups = wake_upstreams(cycle);
     health::conf::start(&cycle.scope, &groups, &log::main_chain(), cycle.generation)?;
     face::prepare(cycle)?;
-    let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else { return Ok(Box::new(())) };
+    let Some(http) = &cycle.scope.part::<http::HttpRoot>().0 else {
+        return Ok(Prepared { state: Box::new(()), wants_agent: false });
+    };
     let conf_file = cycle.paths.conf_file.to_string_lossy().into_owned();
     let place = lua::worker::Place {
-        index,
+        post,
         count: cycle.workers(),
         conf_file,
         thread_pools: cycle.conf().thread_pools.clone(),
@@ -284,7 +286,8 @@ fn prepare(cycle: &Arc<Cycle>, index: usize) -> Result<Prepared, String> {
     };
     let worker = lua::worker::LuaWorker::prepare(http, &place)?;
     lua::api::upstream::bind(worker.shared(), groups, cycle.generation);
-    Ok(Box::new(worker))
+    let wants_agent = lua::api::process::wants_agent(worker.shared());
+    Ok(Prepared { state: Box::new(worker), wants_agent })
 }
 
 /// Peers go on with the states they had under the configuration before, and checks with those an
@@ -300,7 +303,7 @@ fn wake_upstreams(cycle: &Cycle) -> Arc<upstream::Groups> {
 /// Serves on one thread.
 fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
-        let lua = ctx.prepared.downcast::<lua::worker::LuaWorker>().ok();
+        let lua = ctx.prepared.state.downcast::<lua::worker::LuaWorker>().ok();
         face::grpc::bind(ctx.shutdown.clone());
         if ctx.index == 0 {
             let conf = ctx.cycle.scope.part::<upstream::conf::UpstreamConf>();

@@ -1,6 +1,7 @@
 -- ngx.config, ngx.worker
 local B = ...
-local N, S, ngx = B.N, B.S, B.ngx
+local F, N, S, ngx = B.F, B.N, B.S, B.ngx
+local worker_pid = F.worker_pid
 local config, worker = ngx.config, ngx.worker
 
 config.subsystem = "http"
@@ -16,8 +17,19 @@ function config.nginx_configure()
   return B.config.configure or ""
 end
 
-worker.id = N["worker.id"]
-worker.pid = N["worker.pid"]
+-- The privileged agent has none, nor has the master, which runs init_by_lua* there.
+local number, has_master, INIT = B.config.number, B.config.has_master, 0
+function worker.id()
+  if has_master and S.phase == INIT then
+    return nil
+  end
+  return number
+end
+
+function worker.pid()
+  return worker_pid()
+end
+
 worker.count = N["worker.count"]
 
 function worker.exiting()

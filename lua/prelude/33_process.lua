@@ -2,7 +2,9 @@
 local B = ...
 local N, F, S = B.N, B.F, B.S
 local has_master = B.config.has_master
+local serving = B.config.is_agent and "privileged agent" or "worker"
 local type = type
+local INIT = 0
 
 local process = { version = "0.1.32" }
 
@@ -11,7 +13,7 @@ function process.type()
   if not has_master then
     return "single"
   end
-  return S.phase == 0 and "master" or "worker"
+  return S.phase == INIT and "master" or serving
 end
 
 function process.get_master_pid()
@@ -22,16 +24,16 @@ function process.signal_graceful_exit()
   N["process.quit"]()
 end
 
--- Workers are threads of one process, which has one set of privileges.
+-- A thread of its own, which accepts no connections.
 function process.enable_privileged_agent(connections)
-  if S.phase ~= 0 then
+  if S.phase ~= INIT then
     return nil, "API disabled in the current context"
   end
   connections = connections or 512
   if type(connections) ~= "number" or connections < 0 then
     return nil, "bad 'connections' argument: number expected and greater than 0"
   end
-  return nil, "privileged agent process is not supported"
+  return N["process.want_agent"](connections)
 end
 
 B.module("ngx.process", process)

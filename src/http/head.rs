@@ -236,7 +236,6 @@ fn is_framing(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"location")
         || name.eq_ignore_ascii_case(b"connection")
         || name.eq_ignore_ascii_case(b"content-length")
-        || name.eq_ignore_ascii_case(b"transfer-encoding")
 }
 
 thread_local! {

@@ -28,6 +28,8 @@ pub struct Board {
     pub live: usize,
     /// The light that runs, or ran last.
     pub cur: usize,
+    /// The light that gave way last lets tasks of other entries run, too.
+    pub gives_way: bool,
 }
 
 /// One light thread.

@@ -28,6 +28,8 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         ("debug".into(), settings.is_debug.into()),
         ("configure".into(), settings.configure.clone().into()),
         ("has_master".into(), settings.has_master.into()),
+        ("is_agent".into(), settings.is_agent.into()),
+        ("number".into(), worker.number().map_or(Val::Nil, |n| (n as f64).into())),
         ("library".into(), Val::Map(library().collect())),
     ]);
     let config = host.build(|view| _ = view.push(config));

@@ -9,6 +9,7 @@
 //!                                           └ Ask::Leave, entry error, all ended ─▶ Outcome
 //! ```
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -50,6 +51,12 @@ pub fn start_co(ctx: &Rc<Ctx>, co: Co, count: i32) -> Option<Outcome> {
     outcome
 }
 
+/// Something another entry waits for has happened: `ngx.sleep(0)` lets it run first, as events that
+/// nginx has posted do. Without that a sleep of nothing costs no turn of the event loop.
+pub fn stir() {
+    STIRRED.set(true);
+}
+
 /// Adds a user thread of the entry thread; it runs at the next turn of [`drive`].
 pub fn add(ctx: &Rc<Ctx>, func: &Func) {
     let co = ctx.vm.take_co();
@@ -72,6 +79,7 @@ fn poll(ctx: &Rc<Ctx>, cx: &mut Context<'_>) -> Poll<Outcome> {
             Turn::Over(outcome) => return Poll::Ready(outcome),
             Turn::Busy => {
                 // Other requests of this worker get their turn between ours.
+                ctx.board.borrow_mut().gives_way = false;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -95,11 +103,14 @@ fn poll(ctx: &Rc<Ctx>, cx: &mut Context<'_>) -> Poll<Outcome> {
 /// Runs ready light threads, up to a budget.
 fn turn(ctx: &Rc<Ctx>) -> Turn {
     for _ in 0..TURN_STEPS {
-        let next = ctx.board.borrow_mut().ready.pop_front();
-        let Some((light, wake)) = next else {
-            let board = ctx.board.borrow();
+        let mut board = ctx.board.borrow_mut();
+        if board.gives_way {
+            return Turn::Busy;
+        }
+        let Some((light, wake)) = board.ready.pop_front() else {
             return if board.live == 0 { Turn::Over(Outcome::Done) } else { Turn::Idle };
         };
+        drop(board);
         if let Some(outcome) = step(ctx, light, wake) {
             return Turn::Over(outcome);
         }
@@ -163,7 +174,11 @@ fn obey(ctx: &Rc<Ctx>, light: usize, ask: Option<Ask>) -> Option<Outcome> {
     match ask {
         Some(Ask::Wait(wait)) => board.waits.add(light, wait),
         // A bare coroutine.yield() of a light thread gives way to the others.
-        Some(Ask::Again) | None => board.ready.push_back((light, Wake::Empty)),
+        None => board.ready.push_back((light, Wake::Empty)),
+        Some(Ask::Again) => {
+            board.ready.push_back((light, Wake::Empty));
+            board.gives_way = STIRRED.take();
+        }
         Some(Ask::Spawn { child, count }) => {
             board.ready.push_back((light, Wake::Thread(child)));
             board.ready.push_front((child, Wake::Start(count)));
@@ -239,6 +254,10 @@ impl Drop for AbortOnDrop<'_> {
         drop(board);
         drop(dropped);
     }
+}
+
+thread_local! {
+    static STIRRED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How many light threads run before other tasks of the worker get their turn.

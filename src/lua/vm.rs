@@ -60,6 +60,8 @@ pub struct Settings {
     pub is_debug: bool,
     /// A master process supervises this one.
     pub has_master: bool,
+    /// The thread is the privileged agent.
+    pub is_agent: bool,
     pub configure: String,
     pub limits: Limits,
 }
@@ -165,6 +167,7 @@ impl Default for Settings {
             // As `-V` says: --with-debug.
             is_debug: true,
             has_master: false,
+            is_agent: false,
             configure: String::new(),
             limits: Limits::default(),
         }

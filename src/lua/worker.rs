@@ -22,7 +22,7 @@ use crate::base::log::{Level, emit};
 use crate::base::regex::set_lua_match_limit;
 use crate::http::{HttpConf, Request};
 use crate::process::conf::ThreadPool;
-use crate::process::sys;
+use crate::process::{Post, sys};
 
 /// What a worker thread keeps.
 #[derive(Clone)]
@@ -32,9 +32,9 @@ pub struct LuaWorker {
 }
 
 /// What the process tells about itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Place {
-    pub index: usize,
+    pub post: Post,
     pub count: usize,
     pub conf_file: String,
     pub thread_pools: Vec<ThreadPool>,
@@ -50,7 +50,11 @@ impl LuaWorker {
         keep_argv();
         let main = http.scope.part::<LuaMain>();
         set_lua_match_limit(main.regex_match_limit.unwrap_or(0) as u32);
-        let worker = Worker::new(settings(http, main, place), Some(place.index));
+        let id = match place.post {
+            Post::Worker(index) => Some(index),
+            Post::Agent => None,
+        };
+        let worker = Worker::new(settings(http, main, place), id);
         if let Some(size_bytes) = main.capture_error_log {
             api::errlog::capture(&worker, size_bytes);
         }
@@ -193,6 +197,7 @@ fn settings(http: &HttpConf, main: &LuaMain, place: &Place) -> Settings {
         worker_count: place.count.max(1),
         conf_file: place.conf_file.clone(),
         has_master: place.has_master,
+        is_agent: place.post == Post::Agent,
         configure: place.configure.clone(),
         limits: Limits { memory_bytes: main.max_memory_bytes, cpu_ms: main.max_cpu_ms },
         ..Settings::default()

@@ -76,7 +76,8 @@ impl Bound {
     pub fn listener(&self, index: usize) -> io::Result<Listener> {
         let socket = self.sockets.get(index % self.sockets.len().max(1));
         let fd = socket.ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-        if self.spec.addr.is_unix() {
+        if let Addr::Unix(path) = &self.spec.addr {
+            OPEN.with_borrow_mut(|all| all.push(path.clone()));
             let std = std::os::unix::net::UnixListener::from(fd);
             std.set_nonblocking(true)?;
             Ok(Listener::Unix(UnixListener::from_std(std)?))
@@ -92,21 +93,27 @@ impl Bound {
     }
 }
 
-/// The worker of this thread shall not accept on a unix socket any more; others may.
-pub fn mute(path: &[u8]) {
-    MUTED.with_borrow_mut(|all| all.push(path.into()));
+/// The worker of this thread shall not accept on a unix socket any more; others may. False when it
+/// never did.
+pub fn mute(path: &[u8]) -> bool {
+    OPEN.with_borrow_mut(|all| {
+        let before = all.len();
+        all.retain(|open| open != path);
+        all.len() < before
+    })
 }
 
 /// True when the worker of this thread does not accept on this address.
 pub fn is_muted(addr: &Addr) -> bool {
     match addr {
-        Addr::Unix(path) => MUTED.with_borrow(|all| all.contains(path)),
+        Addr::Unix(path) => OPEN.with_borrow(|all| !all.contains(path)),
         Addr::Inet(_) => false,
     }
 }
 
 thread_local! {
-    static MUTED: RefCell<Vec<BString>> = const { RefCell::new(Vec::new()) };
+    /// The unix sockets the worker of this thread accepts on.
+    static OPEN: RefCell<Vec<BString>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A listening socket registered with the runtime of one worker thread.

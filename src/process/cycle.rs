@@ -92,13 +92,26 @@ pub struct Hooks {
     pub load: fn(&Start, generation: u64) -> Result<Cycle, LoadFailed>,
     /// Makes the calling thread ready to serve; runs before `daemon` forks where it can, so that
     /// an error reaches the console and the exit code.
-    pub prepare: fn(&Arc<Cycle>, index: usize) -> Result<Prepared, String>,
+    pub prepare: fn(&Arc<Cycle>, post: Post) -> Result<Prepared, String>,
     /// Serves until told to stop.
     pub run: fn(ThreadCtx) -> LocalBoxFuture<'static, ()>,
 }
 
 /// What `prepare` hands to `run`, on the same thread.
-pub type Prepared = Box<dyn Any>;
+pub struct Prepared {
+    pub state: Box<dyn Any>,
+    /// A thread that accepts no connections and keeps the rights of the process was asked for.
+    pub wants_agent: bool,
+}
+
+/// What a thread is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Post {
+    /// Serves; its number, from 0.
+    Worker(usize),
+    /// OpenResty's privileged agent.
+    Agent,
+}
 
 /// The configuration was refused; the reasons were logged.
 #[derive(Debug, thiserror::Error)]
@@ -108,10 +121,8 @@ pub struct LoadFailed;
 /// What a worker thread gets.
 pub struct ThreadCtx {
     pub cycle: Arc<Cycle>,
-    /// This thread's number, from 0.
-    pub index: usize,
     pub count: usize,
-    /// In the order of `cycle.listens`.
+    /// In the order of `cycle.listens`; the agent has none.
     pub listeners: Vec<Listener>,
     pub shutdown: watch::Receiver<Stop>,
     pub prepared: Prepared,

@@ -27,7 +27,7 @@ mod worker;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
-pub use self::cycle::{Cycle, Hooks, LoadFailed, Paths, Prepared, Start, Stop, ThreadCtx};
+pub use self::cycle::{Cycle, Hooks, LoadFailed, Paths, Post, Prepared, Start, Stop, ThreadCtx};
 
 use self::daemon::{Launch, Role};
 use self::errorlog::ErrorLog;
@@ -105,7 +105,7 @@ fn with_master(start: Start, hooks: Hooks, cycle: Arc<Cycle>) -> i32 {
 fn alone(start: Start, hooks: Hooks, cycle: Arc<Cycle>) -> i32 {
     sys::replace_env(&daemon::environment(cycle.conf()));
     // Before the fork: an error in init_by_lua is then seen where the server was started.
-    let first = match (hooks.prepare)(&cycle, 0) {
+    let first = match (hooks.prepare)(&cycle, Post::Worker(0)) {
         Ok(prepared) => Some(prepared),
         Err(text) => {
             emit(Level::Emerg, format_args!("{text}"));

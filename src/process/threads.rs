@@ -3,6 +3,7 @@
 //! ```text
 //!  Generation::start ── a thread each: prepare ─▶ "ready" ─ wait for "go" ─▶ run ─▶ Event::Ended
 //!        └ all ready? go : nobody starts                        ▲
+//!           └ one of them asked for the privileged agent? a thread more
 //!  Generation.stop(Graceful | Fast) ───────── watch ────────────┘
 //! ```
 
@@ -16,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::cycle::{Cycle, Hooks, Prepared, Stop, ThreadCtx};
+use super::cycle::{Cycle, Hooks, Post, Prepared, Stop, ThreadCtx};
 use super::sys;
 use super::worker::Event;
 use crate::base::errno::Errno;
@@ -41,39 +42,66 @@ impl Generation {
         events: &UnboundedSender<Event>,
     ) -> Result<Self, String> {
         let (stop, _) = watch::channel(Stop::Serve);
-        let running = cycle.workers();
-        let generation = Self { cycle, bound: Arc::new(bound), running, stop };
-        let (ready, is_ready) = mpsc::channel();
-        let mut gates = Vec::new();
-        for index in skip..running {
-            let seat = generation.seat(index, hooks, events);
-            let ready = ready.clone();
-            let (gate, opened) = mpsc::channel::<()>();
-            gates.push(gate);
-            thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || seat.live(&ready, &opened))
-                .map_err(|e| format!("thread could not be started {}", Errno(&e)))?;
+        let workers = cycle.workers();
+        let has_master = cycle.conf().has_master();
+        let mut generation = Self { cycle, bound: Arc::new(bound), running: workers, stop };
+        let posts: Vec<_> = (skip..workers).map(Post::Worker).collect();
+        let mut crew = generation.enlist(&posts, hooks, events)?;
+        // As in nginx, the master is who starts an agent.
+        if has_master && crew.want_agent {
+            let agent = generation.enlist(&[Post::Agent], hooks, events)?;
+            generation.running += 1;
+            crew.gates.extend(agent.gates);
+            let pid = std::process::id();
+            emit(Level::Notice, format_args!("start privileged agent process {pid}"));
         }
-        drop(ready);
-        for _ in skip..running {
-            // A thread that ends without a word has panicked; its message is in the log.
-            is_ready.recv().unwrap_or_else(|_| Err("worker thread panicked".into()))?;
-        }
-        for gate in gates {
+        for gate in crew.gates {
             // A thread that is gone by now tells so through its event.
             let _ = gate.send(());
         }
         Ok(generation)
     }
 
+    /// Starts threads and waits until they are ready.
+    fn enlist(
+        &self,
+        posts: &[Post],
+        hooks: Hooks,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Crew, String> {
+        let (ready, is_ready) = mpsc::channel();
+        let mut crew = Crew { gates: Vec::new(), want_agent: false };
+        for &post in posts {
+            let seat = self.seat(post, hooks, events);
+            let ready = ready.clone();
+            let (gate, opened) = mpsc::channel::<()>();
+            crew.gates.push(gate);
+            let name = match post {
+                Post::Worker(index) => format!("worker-{index}"),
+                Post::Agent => "agent".to_owned(),
+            };
+            thread::Builder::new()
+                .name(name)
+                .stack_size(STACK_BYTES)
+                .spawn(move || seat.live(&ready, &opened))
+                .map_err(|e| format!("thread could not be started {}", Errno(&e)))?;
+        }
+        drop(ready);
+        for _ in posts {
+            // A thread that ends without a word has panicked; its message is in the log.
+            let wants_agent =
+                is_ready.recv().unwrap_or_else(|_| Err("worker thread panicked".into()))?;
+            crew.want_agent |= wants_agent;
+        }
+        Ok(crew)
+    }
+
     /// The place of one worker, to be taken on the thread that will serve.
-    pub(super) fn seat(&self, index: usize, hooks: Hooks, events: &UnboundedSender<Event>) -> Seat {
+    pub(super) fn seat(&self, post: Post, hooks: Hooks, events: &UnboundedSender<Event>) -> Seat {
         Seat {
             cycle: self.cycle.clone(),
             bound: self.bound.clone(),
-            index,
+            post,
             hooks,
             shutdown: self.stop.subscribe(),
             end: End { generation: self.cycle.generation, events: events.clone() },
@@ -94,11 +122,17 @@ impl Generation {
     }
 }
 
+/// Threads that are ready and wait for the word.
+struct Crew {
+    gates: Vec<mpsc::Sender<()>>,
+    want_agent: bool,
+}
+
 /// Everything one worker needs, before it runs.
 pub(super) struct Seat {
     cycle: Arc<Cycle>,
     bound: Arc<Vec<Bound>>,
-    index: usize,
+    post: Post,
     hooks: Hooks,
     shutdown: watch::Receiver<Stop>,
     end: End,
@@ -106,8 +140,8 @@ pub(super) struct Seat {
 
 impl Seat {
     /// The life of a worker thread.
-    fn live(self, ready: &mpsc::Sender<Result<(), String>>, opened: &mpsc::Receiver<()>) {
-        let prepared = match (self.hooks.prepare)(&self.cycle, self.index) {
+    fn live(self, ready: &mpsc::Sender<Result<bool, String>>, opened: &mpsc::Receiver<()>) {
+        let prepared = match (self.hooks.prepare)(&self.cycle, self.post) {
             Ok(prepared) => prepared,
             Err(text) => {
                 // Nobody listens when another thread has failed before.
@@ -126,7 +160,7 @@ impl Seat {
                 return;
             }
         };
-        let _ = ready.send(Ok(()));
+        let _ = ready.send(Ok(prepared.wants_agent));
         if opened.recv().is_err() || !self.drop_root() {
             return;
         }
@@ -148,8 +182,11 @@ impl Seat {
     /// Serves until told to stop. What is given back tells of the end when it is dropped: after
     /// the tasks that are left.
     async fn run(self, prepared: Prepared) -> End {
-        let Self { cycle, bound, index, hooks, shutdown, end } = self;
-        let listeners: Result<Vec<_>, _> = bound.iter().map(|b| b.listener(index)).collect();
+        let Self { cycle, bound, post, hooks, shutdown, end } = self;
+        let listeners: Result<Vec<_>, _> = match post {
+            Post::Worker(index) => bound.iter().map(|b| b.listener(index)).collect(),
+            Post::Agent => Ok(Vec::new()),
+        };
         let listeners = match listeners {
             Ok(listeners) => listeners,
             Err(e) => {
@@ -161,18 +198,20 @@ impl Seat {
         // that drains must not keep an address alive that was removed.
         drop(bound);
         let count = cycle.workers();
-        let ctx = ThreadCtx { cycle, index, count, listeners, shutdown, prepared };
+        let ctx = ThreadCtx { cycle, count, listeners, shutdown, prepared };
         let life = AssertUnwindSafe((hooks.run)(ctx)).catch_unwind();
         if life.await.is_err() {
-            emit(Level::Alert, format_args!("worker thread {index} panicked"));
+            emit(Level::Alert, format_args!("thread {post:?} panicked"));
         }
         end
     }
 
-    /// Worker threads of a master give up root; the control thread stays to read keys and logs.
+    /// Worker threads of a master give up root; the control thread stays to read keys and logs,
+    /// and the agent is there for the rights it keeps.
     fn drop_root(&self) -> bool {
         let conf = self.cycle.conf();
-        let Some(who) = conf.identity().filter(|_| conf.has_master()) else { return true };
+        let privileged = self.post == Post::Agent || !conf.has_master();
+        let Some(who) = conf.identity().filter(|_| !privileged) else { return true };
         let tell = |call: &str, e| {
             emit(Level::Emerg, format_args!("{call}({}) failed {}", who.uid, Errno(e)));
         };

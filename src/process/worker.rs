@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use super::channel::{Channel, Message};
-use super::cycle::{Cycle, Hooks, LoadFailed, Prepared, Start, Stop};
+use super::cycle::{Cycle, Hooks, LoadFailed, Post, Prepared, Start, Stop};
 use super::daemon::{self, Launch};
 use super::errorlog::ErrorLog;
 use super::reload::{self, Order, log_note};
@@ -133,7 +133,7 @@ async fn start_and_control(
             return 1;
         }
     };
-    let first = first.map(|prepared| (current.seat(0, hooks, events), prepared));
+    let first = first.map(|prepared| (current.seat(Post::Worker(0), hooks, events), prepared));
     let mut control = Control {
         start: Start { quiet: !alone, ..start },
         hooks,

@@ -110,3 +110,19 @@ Transfer-Encoding: chunked
 --- response_body
 BODY
 END
+
+
+=== codings a script names are sent beside ours
+--- config
+    location /t {
+        header_filter_by_lua_block {
+            ngx.header["Transfer-Encoding"] = { "chUnked", "CHunked" }
+        }
+        content_by_lua_block {
+            ngx.say("ok")
+        }
+    }
+--- raw_request eval
+"GET /t HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+--- raw_response_headers_like: Transfer-Encoding: chUnked\r\nTransfer-Encoding: CHunked\r\n
+--- ignore_response

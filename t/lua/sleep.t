@@ -69,3 +69,36 @@ GET /t
 --- response_body
 12
 false after
+
+
+=== TEST 5: those a semaphore has woken elsewhere run before a sleep of nothing is over
+--- http_config
+    init_worker_by_lua_block {
+        local semaphore = require "ngx.semaphore"
+        posted, order = semaphore.new(), {}
+        ngx.timer.at(0, function()
+            order[#order + 1] = "waits"
+            while posted:wait(10) do
+                order[#order + 1] = "woken"
+            end
+        end)
+    }
+--- config
+    location /t {
+        content_by_lua_block {
+            while not order[1] do
+                ngx.sleep(0.001)
+            end
+            for _ = 1, 2 do
+                posted:post()
+                order[#order + 1] = "posted"
+                ngx.sleep(0)
+                order[#order + 1] = "slept"
+            end
+            ngx.say(table.concat(order, " "))
+        }
+    }
+--- request
+GET /t
+--- response_body
+waits posted woken slept posted woken slept

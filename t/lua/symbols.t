@@ -37,6 +37,29 @@ GET /t
 --- response_body
 1
 
+=== another provider of OpenSSL does not push out the default one
+--- config
+location = /t {
+  content_by_lua_block {
+    local ffi = require "ffi"
+    ffi.cdef [[
+      void *OSSL_PROVIDER_load(void *libctx, const char *name);
+      int OSSL_PROVIDER_available(void *libctx, const char *name);
+      int CRYPTO_memcmp(const void *a, const void *b, size_t len);
+    ]]
+    local C = ffi.C
+    ngx.say(C.OSSL_PROVIDER_load(nil, "base") ~= nil)
+    ngx.say(C.OSSL_PROVIDER_available(nil, "default"))
+    ngx.say(C.CRYPTO_memcmp("same", "same", 4))
+  }
+}
+--- request
+GET /t
+--- response_body
+true
+1
+0
+
 === a worker stops accepting on a unix socket for lua-resty-events
 --- http_config
     server {
@@ -69,3 +92,32 @@ GET /t
 niltimeout
 --- error_log
 code: 0
+
+
+
+=== only a unix socket that is listened on can be left to others
+--- http_config
+    server {
+        listen unix:$TEST_NGINX_HTML_DIR/events.sock;
+        location / { return 200 "served"; }
+    }
+--- config
+location = /t {
+  content_by_lua_block {
+    local ffi = require "ffi"
+    require "resty.core.base"
+    ffi.cdef "int ngx_lua_ffi_disable_listening_unix_socket(ngx_str_t *sock_name);"
+    local function leave(path)
+        local name = ffi.new("ngx_str_t[1]")
+        name[0].data, name[0].len = path, #path
+        return ffi.C.ngx_lua_ffi_disable_listening_unix_socket(name)
+    end
+    ngx.say(leave("unix:"), " ", leave("unix:$TEST_NGINX_HTML_DIR/other.sock"))
+    ngx.say(leave("unix:$TEST_NGINX_HTML_DIR/events.sock"))
+  }
+}
+--- request
+GET /t
+--- response_body
+-1 -1
+0

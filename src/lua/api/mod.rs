@@ -22,7 +22,7 @@ mod log;
 mod output;
 mod phase;
 mod pipe;
-mod process;
+pub mod process;
 mod re;
 mod req;
 mod req_body;

@@ -17,6 +17,7 @@ use crate::base::log::{Level, emit};
 use crate::base::slot::{Id, Slots};
 use crate::lua::phase::{ANY, Phase, YIELDABLE};
 use crate::lua::raw::{Call, Op, Raise, Reply};
+use crate::lua::sched;
 
 pub const TOPIC: Topic = Topic::of(&[
     Op { name: "semaphore.new", phases: ANY, run: new },
@@ -46,6 +47,7 @@ impl Semaphore {
             self.count.set(self.count.get() - 1);
             waiter.granted.set(true);
             waiter.notify.notify_one();
+            sched::stir();
         }
     }
 }

@@ -4,13 +4,22 @@ use super::Topic;
 use crate::lua::ctx;
 use crate::lua::phase::ANY;
 use crate::lua::raw::Op;
+use crate::lua::raw::ffi::{Ffi, FfiAddr, guard};
 
-pub const TOPIC: Topic = Topic::of(&[
-    Op { name: "worker.id", phases: ANY, run: |c| c.ret(ctx::worker().and_then(|w| w.number())) },
-    Op { name: "worker.pid", phases: ANY, run: |c| c.ret(std::process::id()) },
-    Op {
+pub const TOPIC: Topic = Topic {
+    ops: &[Op {
         name: "worker.count",
         phases: ANY,
         run: |c| c.ret(ctx::worker().map_or(1, |w| w.settings.worker_count)),
-    },
-]);
+    }],
+    ffi: &[Ffi {
+        name: "worker_pid",
+        ctype: "int (*)(void)",
+        addr: FfiAddr(worker_pid as *const ()),
+    }],
+};
+
+/// Asked each time: a VM made before the fork to the background outlives it.
+extern "C" fn worker_pid() -> i32 {
+    guard(-1, || std::process::id().cast_signed())
+}

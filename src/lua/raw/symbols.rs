@@ -74,8 +74,8 @@ pub unsafe extern "C" fn ngx_lua_ffi_disable_listening_unix_socket(name: *const 
     };
     // SAFETY: by the contract above.
     let text = unsafe { slice::from_raw_parts(name.data, name.len) };
-    listen::mute(text.strip_prefix(b"unix:").unwrap_or(text));
-    NGX_OK
+    let known = listen::mute(text.strip_prefix(b"unix:").unwrap_or(text));
+    if known { NGX_OK } else { NGX_ERROR }
 }
 
 /// Fills `ngx_argv`, once in the life of the process.
