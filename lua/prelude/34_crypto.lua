@@ -1,5 +1,5 @@
--- nginx is linked with OpenSSL, whose functions libraries (resty.aes, resty.random, resty.openssl)
--- call through ffi.C. Here the system's OpenSSL is loaded for them, when they first declare any of it.
+-- nginx is linked with OpenSSL, whose functions libraries (resty.aes, resty.openssl) call through
+-- ffi.C. Here the system's OpenSSL is loaded for them, when they first declare any of it.
 local ffi = require "ffi"
 local cdef, find, type, ipairs, pcall = ffi.cdef, string.find, type, ipairs, pcall
 
@@ -11,8 +11,8 @@ local FILES = { { "libcrypto.so.3", "libssl.so.3" }, { "libcrypto.so.1.1", "libs
   { "libcrypto.so", "libssl.so" } }
 local is_loaded
 
--- As in nginx the default provider is there before a script loads another one: OpenSSL 3 would leave
--- it out after that. Under names of our own, as scripts declare these functions too.
+-- As in nginx the default provider is there before a script loads another one: OpenSSL 3 would
+-- leave it out after that. Under names of our own, as scripts declare these functions too.
 cdef [[
   void *moonbeat_md_fetch(void *, const char *, const char *) __asm__("EVP_MD_fetch");
   void moonbeat_md_free(void *) __asm__("EVP_MD_free");
