@@ -305,7 +305,7 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         let lua = ctx.prepared.state.downcast::<lua::worker::LuaWorker>().ok();
         face::grpc::bind(ctx.shutdown.clone());
-        if ctx.index == 0 {
+        if ctx.post == Post::Worker(0) {
             let conf = ctx.cycle.scope.part::<upstream::conf::UpstreamConf>();
             upstream::resolve::start(&conf.groups);
         }

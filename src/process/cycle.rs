@@ -121,6 +121,7 @@ pub struct LoadFailed;
 /// What a worker thread gets.
 pub struct ThreadCtx {
     pub cycle: Arc<Cycle>,
+    pub post: Post,
     pub count: usize,
     /// In the order of `cycle.listens`; the agent has none.
     pub listeners: Vec<Listener>,

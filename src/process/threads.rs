@@ -198,7 +198,7 @@ impl Seat {
         // that drains must not keep an address alive that was removed.
         drop(bound);
         let count = cycle.workers();
-        let ctx = ThreadCtx { cycle, count, listeners, shutdown, prepared };
+        let ctx = ThreadCtx { cycle, post, count, listeners, shutdown, prepared };
         let life = AssertUnwindSafe((hooks.run)(ctx)).catch_unwind();
         if life.await.is_err() {
             emit(Level::Alert, format_args!("thread {post:?} panicked"));
