@@ -24,7 +24,7 @@ use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Post, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::{face, health, http, lua, store, upstream};
+use crate::{face, health, http, lua, server, store, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -98,11 +98,11 @@ const ROWS: &[&[Row]] = &[
     http::conf_accepted::ROWS,
     http::server_conf::ROWS,
     http::h2::conf::ROWS,
-    http::tls_conf::ROWS,
+    server::tls::ROWS,
     modules::rewrite::conf::ROWS,
     modules::access::ROWS,
     modules::access_log::ROWS,
-    modules::map::ROWS,
+    modules::tables::ROWS,
     lua::api::socket::conf::ROWS,
     lua::api::socket::tls::ROWS,
     modules::echo::conf::ROWS,
@@ -193,7 +193,7 @@ const FILTERS: &[&dyn http::Filter] = &[
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] = &[
     http::vars_core::VARS,
-    http::vars_ssl::VARS,
+    server::vars_ssl::Vars::ROWS,
     modules::echo::VARS,
     http::proxy::vars::VARS,
     http::proxy::memc::VARS,
@@ -201,7 +201,7 @@ const VARS: &[&[http::vars::VarRow]] = &[
     modules::gzip::VARS,
     modules::referer::VARS,
     http::limit_rate::VARS,
-    http::proxy_protocol::VARS,
+    server::proxy_protocol::Vars::ROWS,
     modules::realip::VARS,
     modules::secure_link::VARS,
     modules::stub_status::VARS,

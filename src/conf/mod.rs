@@ -10,6 +10,7 @@ mod build;
 mod diag;
 pub mod dump;
 mod lexer;
+pub mod logfile;
 mod luablock;
 mod parser;
 pub mod row;

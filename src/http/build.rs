@@ -11,21 +11,25 @@ use bytes::Bytes;
 
 use crate::{
     conf::{Builder, Diag, Dirs, Part, Place, Scope},
-    net::{addr::Addr, listen::ListenSpec},
+    net::listen::ListenSpec,
     process::errorlog::ErrorLog,
+    server::{
+        listen::{self, Listen, Listens},
+        names::ServerNames,
+        tls,
+    },
 };
 
 use super::{
     core::CoreLoc,
     h2::conf::Http2,
-    location::{Location, LocationKind, LocationTree, Server, ServerName},
+    location::{Location, LocationKind, LocationTree, Server},
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
     prefixes::Prefixes,
     proxy,
     server_conf::ServerCore,
     tls::HandshakeHook,
-    tls_conf,
     vars::{VarRow, VarTable},
 };
 
@@ -43,13 +47,7 @@ pub struct HttpConf {
 }
 
 /// A `listen` address and who answers there.
-pub struct Listening {
-    pub spec: ListenSpec,
-    pub ssl: bool,
-    pub http2: bool,
-    pub proxy_protocol: bool,
-    pub servers: AddressServers,
-}
+pub type Listening = listen::Listening<Server>;
 
 impl Listening {
     /// Whether any connection here may turn out to be HTTP/2.
@@ -62,20 +60,6 @@ impl Listening {
     pub fn speaks_h2(&self, server: &Server) -> bool {
         self.http2 || server.root.scope.part::<Http2>().enabled == Some(true)
     }
-}
-
-/// The servers of one address, by name.
-pub struct AddressServers {
-    pub default: Arc<Server>,
-    pub exact: HashMap<BString, Arc<Server>>,
-    /// `.example.com`, longest first.
-    pub suffixes: Vec<(BString, Arc<Server>)>,
-    /// `www.`, longest first.
-    pub prefixes: Vec<(BString, Arc<Server>)>,
-    /// Index of the name in its server, in the order of the file.
-    pub regexes: Vec<(usize, Arc<Server>)>,
-    /// Whatever the name, the answer is the default server.
-    single: bool,
 }
 
 /// What features bring into the `http` block; filled by `app` before the configuration is read.
@@ -151,7 +135,8 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
         }
     }
     complaints.take().into_iter().for_each(|diag| b.report(diag));
-    let addresses = addresses(b, &servers)?;
+    let addresses = listen::group(b, &servers);
+    addresses.iter().for_each(|listening| check_certificate(b, listening));
     let vars = std::mem::take(b.main::<VarTable>());
     let servers = servers.into_iter().map(|(server, _)| server).collect();
     let prefix = b.dirs().prefix.clone();
@@ -173,10 +158,12 @@ impl Compiler<'_> {
         &self,
         mut draft: ServerDraft,
         http: &Scope,
-    ) -> Result<(Arc<Server>, ServerCore), Diag> {
+    ) -> Result<(Arc<Server>, Vec<Listen>), Diag> {
         draft.scope.inherit(http);
-        let tls = tls_conf::load(&draft.scope)?;
-        let mut core = std::mem::take(draft.scope.part_mut::<ServerCore>());
+        let tls = tls::load(&draft.scope, &["http/1.1", "http/1.0"])?;
+        let core = std::mem::take(draft.scope.part_mut::<ServerCore>());
+        let listens = std::mem::take(&mut draft.scope.part_mut::<Listens>().0);
+        let names = std::mem::take(&mut draft.scope.part_mut::<ServerNames>().0);
         let inner = std::mem::take(draft.scope.part_mut::<LocationDrafts>());
         let root = LocationDraft {
             name: BString::default(),
@@ -188,7 +175,7 @@ impl Compiler<'_> {
         let server = Server {
             place: draft.place,
             root,
-            names: std::mem::take(&mut core.names),
+            names,
             named,
             client_header_timeout_ms: core.client_header_timeout_ms.unwrap_or(60_000),
             client_header_buffer_size: core.client_header_buffer_size.unwrap_or(1024),
@@ -200,7 +187,7 @@ impl Compiler<'_> {
             merge_slashes: core.merge_slashes.unwrap_or(true),
             tls,
         };
-        Ok((Arc::new(server), core))
+        Ok((Arc::new(server), listens))
     }
 
     /// Merges and compiles a location whose own scope is complete.
@@ -273,54 +260,6 @@ impl Compiler<'_> {
     }
 }
 
-/// Groups the servers by the addresses they listen on.
-fn addresses(
-    b: &mut Builder<'_>,
-    servers: &[(Arc<Server>, ServerCore)],
-) -> Result<Vec<Listening>, Diag> {
-    let mut order: Vec<Addr> = Vec::new();
-    let mut by_addr: HashMap<Addr, Vec<(usize, usize)>> = HashMap::new();
-    for (at, (_, core)) in servers.iter().enumerate() {
-        for (index, listen) in core.listens.iter().enumerate() {
-            let group = by_addr.entry(listen.spec.addr.clone()).or_default();
-            if group.is_empty() {
-                order.push(listen.spec.addr.clone());
-            }
-            group.push((at, index));
-        }
-    }
-    let mut all = Vec::new();
-    for addr in order {
-        let group = &by_addr[&addr];
-        let first = &servers[group[0].0].1.listens[group[0].1];
-        let mut listening = Listening {
-            spec: first.spec.clone(),
-            ssl: false,
-            http2: false,
-            proxy_protocol: false,
-            servers: AddressServers::new(servers[group[0].0].0.clone()),
-        };
-        for (at, index) in group {
-            let (server, core) = &servers[*at];
-            let listen = &core.listens[*index];
-            listening.ssl |= listen.ssl;
-            listening.http2 |= listen.http2;
-            listening.proxy_protocol |= listen.proxy_protocol;
-            if listen.explicit {
-                listening.spec = listen.spec.clone();
-            }
-            if listen.default_server {
-                listening.servers.default = server.clone();
-            }
-            listening.servers.add(b, server, &addr);
-        }
-        listening.servers.sort();
-        check_certificate(b, &listening);
-        all.push(listening);
-    }
-    Ok(all)
-}
-
 /// Where TLS is spoken somebody must have a certificate, or refuse.
 fn check_certificate(b: &mut Builder<'_>, listening: &Listening) {
     let server = &listening.servers.default;
@@ -328,54 +267,6 @@ fn check_certificate(b: &mut Builder<'_>, listening: &Listening) {
     if listening.ssl && server.tls.tls.is_none() && !server.tls.rejects && !hooked {
         let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
         b.report(Diag::emerg(text).at(server.place));
-    }
-}
-
-impl AddressServers {
-    fn new(default: Arc<Server>) -> Self {
-        Self {
-            default,
-            exact: HashMap::new(),
-            suffixes: Vec::new(),
-            prefixes: Vec::new(),
-            regexes: Vec::new(),
-            single: true,
-        }
-    }
-
-    fn add(&mut self, b: &mut Builder<'_>, server: &Arc<Server>, addr: &Addr) {
-        let mut conflict = |name: &BString| {
-            let text = format!("conflicting server name \"{name}\" on {addr}, ignored");
-            b.report(Diag::warn(text).nowhere());
-        };
-        let names = server.names.iter().enumerate();
-        for (at, name) in names {
-            match name {
-                ServerName::Exact(name) => match self.exact.get(name) {
-                    Some(other) if !Arc::ptr_eq(other, server) => conflict(name),
-                    _ => _ = self.exact.insert(name.clone(), server.clone()),
-                },
-                ServerName::Suffix(name) => self.suffixes.push((name.clone(), server.clone())),
-                ServerName::Prefix(name) => self.prefixes.push((name.clone(), server.clone())),
-                ServerName::Regex(..) => self.regexes.push((at, server.clone())),
-            }
-        }
-        if server.names.is_empty() {
-            self.exact.entry(BString::default()).or_insert_with(|| server.clone());
-        }
-    }
-
-    pub fn is_single(&self) -> bool {
-        self.single
-    }
-
-    fn sort(&mut self) {
-        self.single = self.regexes.is_empty()
-            && self.exact.values().all(|server| Arc::ptr_eq(server, &self.default))
-            && self.suffixes.iter().all(|(_, server)| Arc::ptr_eq(server, &self.default))
-            && self.prefixes.iter().all(|(_, server)| Arc::ptr_eq(server, &self.default));
-        self.suffixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        self.prefixes.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     }
 }
 
@@ -392,36 +283,8 @@ impl HttpConf {
         }
     }
 
-    /// Sockets to bind: a wildcard address covers the special ones of its port, as in nginx.
+    /// Sockets to bind.
     pub fn sockets(&self) -> Vec<ListenSpec> {
-        let covered = |spec: &ListenSpec| {
-            !spec.addr.is_wildcard()
-                && !spec.reuseport
-                && self.addresses.iter().any(|other| {
-                    other.spec.addr.is_wildcard()
-                        && other.spec.addr.port() == spec.addr.port()
-                        && same_family(&other.spec.addr, &spec.addr)
-                })
-        };
-        let specs = self.addresses.iter().map(|listening| &listening.spec);
-        specs.filter(|spec| !covered(spec)).cloned().collect()
-    }
-
-    /// Who answers a connection accepted at `local`.
-    pub fn listening(&self, socket: &Addr, local: &Addr) -> Option<&Listening> {
-        let find = |addr: &Addr| self.addresses.iter().find(|l| l.spec.addr == *addr);
-        if socket.is_wildcard()
-            && let Some(special) = find(local)
-        {
-            return Some(special);
-        }
-        find(socket)
-    }
-}
-
-fn same_family(a: &Addr, b: &Addr) -> bool {
-    match (a.ip(), b.ip()) {
-        (Some(a), Some(b)) => a.is_ipv4() == b.is_ipv4(),
-        _ => false,
+        listen::sockets(&self.addresses)
     }
 }

@@ -12,6 +12,7 @@ use crate::conf::{
         block, flag, raw_block, row, take,
     },
 };
+use crate::server::{listen::Listens, regex};
 
 use super::{
     build::{self, Features, LocationDraft, LocationDrafts, ServerDraft, ServerDrafts},
@@ -19,7 +20,7 @@ use super::{
     location::{ErrorPage, LocationKind},
     method,
     mime::Types,
-    server_conf::compile_regex,
+    server_conf::default_listen,
     template::Template,
     vars::VarTable,
 };
@@ -160,9 +161,9 @@ fn http_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 
 fn server_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let mut scope = b.block(d, Scope::new());
-    let core = scope.part_mut::<super::server_conf::ServerCore>();
-    if core.listens.is_empty() {
-        core.listens.push(super::server_conf::default_listen());
+    let listens = &mut scope.part_mut::<Listens>().0;
+    if listens.is_empty() {
+        listens.push(default_listen());
     }
     b.part::<ServerDrafts>().0.push(ServerDraft { scope, place: d.at.place });
     Ok(())
@@ -173,8 +174,8 @@ fn location_block(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         2 => match d.arg(1).as_bytes() {
             b"=" => (LocationKind::Exact, d.arg(2)),
             b"^~" => (LocationKind::PrefixNoRegex, d.arg(2)),
-            b"~" => (LocationKind::Regex(compile_regex(d.arg(2), false)?), d.arg(2)),
-            b"~*" => (LocationKind::Regex(compile_regex(d.arg(2), true)?), d.arg(2)),
+            b"~" => (LocationKind::Regex(regex::compile(d.arg(2), false)?), d.arg(2)),
+            b"~*" => (LocationKind::Regex(regex::compile(d.arg(2), true)?), d.arg(2)),
             other => {
                 let other = BStr::new(other);
                 return Err(Diag::emerg(format!("invalid location modifier \"{other}\"")));
@@ -206,9 +207,9 @@ fn joined_modifier(word: &BStr) -> Result<(LocationKind, &BStr), Diag> {
         [b'=', rest @ ..] => (LocationKind::Exact, rest.as_bstr()),
         [b'^', b'~', rest @ ..] => (LocationKind::PrefixNoRegex, rest.as_bstr()),
         [b'~', b'*', rest @ ..] => {
-            (LocationKind::Regex(compile_regex(rest, true)?), rest.as_bstr())
+            (LocationKind::Regex(regex::compile(rest, true)?), rest.as_bstr())
         }
-        [b'~', rest @ ..] => (LocationKind::Regex(compile_regex(rest, false)?), rest.as_bstr()),
+        [b'~', rest @ ..] => (LocationKind::Regex(regex::compile(rest, false)?), rest.as_bstr()),
         [b'@', ..] => (LocationKind::Named, word),
         _ => (LocationKind::Prefix, word),
     })

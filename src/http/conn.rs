@@ -32,10 +32,9 @@ use crate::{
     },
 };
 
-use super::{
-    build::HttpConf, deadline::Deadline, h2, limit_rate::Pace, location::Server,
-    proxy_protocol::Told,
-};
+use crate::net::proxy_protocol::Told;
+
+use super::{build::HttpConf, deadline::Deadline, h2, limit_rate::Pace, location::Server};
 
 /// A client connection, shared by its requests.
 pub struct Conn {

@@ -8,6 +8,10 @@ use bytes::Bytes;
 use crate::{
     base::{log, regex::Regex},
     conf::{Place, Scope},
+    server::{
+        names::{self, Named, ServerName},
+        tls::ServerSide,
+    },
 };
 
 use super::{
@@ -16,7 +20,6 @@ use super::{
     phase::{Chain, Handler},
     prefixes::Prefixes,
     template::Template,
-    tls_conf::ServerSide,
 };
 
 /// One `location`, `if` or `limit_except` block, or the level of a server above its locations.
@@ -80,17 +83,6 @@ pub struct Server {
     pub tls: ServerSide,
 }
 
-/// One name of a server.
-#[derive(Debug)]
-pub enum ServerName {
-    Exact(BString),
-    /// `*.example.com`, stored without the star; `.example.com` gives this and an exact name.
-    Suffix(BString),
-    /// `www.*`
-    Prefix(BString),
-    Regex(Regex, BString),
-}
-
 /// One code of an `error_page`.
 #[derive(Clone, Debug)]
 pub struct ErrorPage {
@@ -127,15 +119,15 @@ impl LocationTree {
     }
 }
 
+impl Named for Server {
+    fn names(&self) -> &[ServerName] {
+        &self.names
+    }
+}
+
 impl Server {
     /// `$server_name`: the first name as written.
     pub fn name_text(&self) -> Bytes {
-        match self.names.first() {
-            Some(ServerName::Exact(name)) => Bytes::copy_from_slice(name),
-            Some(ServerName::Suffix(name)) => [b"*", &name[..]].concat().into(),
-            Some(ServerName::Prefix(name)) => [&name[..], b"*"].concat().into(),
-            Some(ServerName::Regex(_, text)) => [b"~", &text[..]].concat().into(),
-            None => Bytes::new(),
-        }
+        names::first(&self.names)
     }
 }

@@ -37,7 +37,6 @@ pub mod subrequest;
 pub mod template;
 pub mod vars;
 pub mod vars_core;
-pub mod vars_ssl;
 
 pub mod balancer;
 pub mod file_access;
@@ -46,12 +45,10 @@ pub mod h2;
 pub mod keepalive;
 pub mod limit_rate;
 pub mod proxy;
-pub mod proxy_protocol;
 pub mod read_head;
 pub mod request_log;
 pub mod server;
 pub mod tls;
-pub mod tls_conf;
 pub mod upstream_trace;
 
 pub use self::{

@@ -5,6 +5,8 @@ use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 use bstr::BStr;
 use bytes::{Bytes, BytesMut};
 
+use crate::server::names::ServerName;
+use crate::server::vars;
 use crate::{
     base::{clock, log::Level},
     net::http1::{
@@ -25,7 +27,6 @@ use super::{
     method::Method,
     phase::Flow,
     request::{Request, RequestLine},
-    route,
 };
 
 /// What reading a head gave.
@@ -74,7 +75,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn choose_server(&mut self, listening: &'a Listening) {
         let Some(host) = self.parser.host() else { return };
-        let (server, groups) = route::find_server(&listening.servers, &host.name);
+        let (server, groups) = listening.servers.find(&host.name);
         self.parser.set_rules(rules(server));
         (self.server, self.groups) = (server, groups);
     }
@@ -268,9 +269,9 @@ pub fn keep_groups(r: &Rc<Request>, groups: Vec<Option<Bytes>>) {
     *r.captures.borrow_mut() = groups.into_iter().collect();
     let server = r.server();
     for name in &server.names {
-        if let super::location::ServerName::Regex(regex, _) = name {
+        if let ServerName::Regex(regex, _) = name {
             let groups: Vec<_> = r.captures.borrow().iter().cloned().collect();
-            route::set_named_groups(r, regex, &groups);
+            vars::keep_named_groups(r, regex, &groups);
         }
     }
 }

@@ -10,16 +10,13 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::base::{
-    escape,
-    log::Level,
-    regex::{MatchError, Regex},
-};
+use crate::base::{escape, log::Level};
+use crate::server::regex;
+use crate::server::vars::Subject as _;
 
 use super::{
-    build::AddressServers,
     keepalive,
-    location::{Location, LocationKind, LocationTree, Server, ServerName},
+    location::{Location, LocationKind, LocationTree},
     method::Method,
     phase::Flow,
     request::Request,
@@ -47,53 +44,6 @@ pub fn find_location(r: &Rc<Request>) -> Flow {
     keepalive::limit(r);
     too_large(r).unwrap_or(Flow::Next)
 }
-
-/// Picks the server whose name fits the host; the default one otherwise.
-pub fn find_server<'a>(servers: &'a AddressServers, host: &[u8]) -> (&'a Arc<Server>, Groups) {
-    if servers.is_single() {
-        return (&servers.default, Vec::new());
-    }
-    if let Some(server) = servers.exact.get(bstr::BStr::new(host)) {
-        return (server, Vec::new());
-    }
-    let suffix = servers
-        .suffixes
-        .iter()
-        .find(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix));
-    if let Some((_, server)) = suffix {
-        return (server, Vec::new());
-    }
-    let prefix = servers
-        .prefixes
-        .iter()
-        .find(|(prefix, _)| host.len() > prefix.len() && host.starts_with(prefix));
-    if let Some((_, server)) = prefix {
-        return (server, Vec::new());
-    }
-    for (at, server) in &servers.regexes {
-        if let Some(ServerName::Regex(regex, _)) = server.names.get(*at)
-            && let Some(groups) = groups(regex, &Bytes::copy_from_slice(host))
-        {
-            return (server, groups);
-        }
-    }
-    (&servers.default, Vec::new())
-}
-
-/// The whole match and its groups, or `None`.
-pub fn groups(regex: &Regex, subject: &Bytes) -> Option<Groups> {
-    try_groups(regex, subject).ok().flatten()
-}
-
-/// The same, telling a match that could not be decided.
-pub fn try_groups(regex: &Regex, subject: &Bytes) -> Result<Option<Groups>, MatchError> {
-    let Some(found) = regex.captures(subject)? else { return Ok(None) };
-    let span = |at| found.span(at).map(|(from, to)| subject.slice(from..to));
-    Ok(Some((0..found.len()).map(span).collect()))
-}
-
-/// The whole match first; a group that took no part has none.
-pub type Groups = Vec<Option<Bytes>>;
 
 /// The file a URI maps to, for messages.
 pub fn mapped_path(r: &Rc<Request>) -> String {
@@ -128,9 +78,8 @@ fn search<'a>(r: &Rc<Request>, tree: &'a LocationTree, uri: &Bytes) -> Option<Fo
     }
     for location in &tree.regexes {
         let LocationKind::Regex(regex) = &location.kind else { continue };
-        if let Some(groups) = groups(regex, uri) {
-            set_named_groups(r, regex, &groups);
-            *r.captures.borrow_mut() = groups.into_iter().collect();
+        if let Some(groups) = regex::groups(regex, uri) {
+            r.keep_groups(regex, groups);
             if let Some(inner) = search(r, &location.children, uri) {
                 return Some(inner);
             }
@@ -139,14 +88,6 @@ fn search<'a>(r: &Rc<Request>, tree: &'a LocationTree, uri: &Bytes) -> Option<Fo
         }
     }
     best.map(Found::Location)
-}
-
-/// Stores `(?<name>…)` groups in the variables of that name.
-pub fn set_named_groups(r: &Rc<Request>, regex: &Regex, groups: &[Option<Bytes>]) {
-    for (name, index) in regex.names() {
-        let value = groups.get(*index).cloned().flatten();
-        let _ = r.set_var_by_name(name, value);
-    }
 }
 
 /// A location `/dir/` that is passed to an upstream answers `/dir` with a redirect.

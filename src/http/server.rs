@@ -27,10 +27,14 @@ use crate::{
     net::{
         addr::Addr,
         http2::PREFACE,
-        listen::{self, Listener},
+        listen::{self as sockets, Listener},
         stream::Stream,
     },
     process::Stop,
+    server::{
+        listen,
+        proxy_protocol::{self, Between},
+    },
 };
 
 use super::{
@@ -39,7 +43,6 @@ use super::{
     finish, h2,
     modules::stub_status::Counts,
     phase::{self, Flow, Phase},
-    proxy_protocol,
     read_head::{self, Head},
     request::Request,
 };
@@ -96,7 +99,7 @@ impl Server {
     pub async fn accept(self: Rc<Self>, listener: Listener, socket: Addr) {
         let mut shutdown = self.shutdown.clone();
         loop {
-            if *shutdown.borrow() != Stop::Serve || listen::is_muted(&socket) {
+            if *shutdown.borrow() != Stop::Serve || sockets::is_muted(&socket) {
                 return;
             }
             let accepted = tokio::select! {
@@ -131,7 +134,7 @@ impl Server {
         tokio::task::spawn_local(async move {
             let http = self.http.clone();
             if let Ok(local) = stream.local_addr()
-                && let Some(listening) = http.listening(&socket, &local)
+                && let Some(listening) = listen::find(&http.addresses, &socket, false, &local)
             {
                 self.connection(stream, peer, local, listening).await;
             }
@@ -154,8 +157,11 @@ impl Server {
         let mut stream = stream;
         let mut told = None;
         if listening.proxy_protocol {
-            let Some(header) = proxy_protocol::read(&mut stream, listening, number, &peer).await
-            else {
+            let server = &listening.servers.default;
+            let (log, listen) = (server.root.log(), &listening.spec.addr);
+            let who = Between { log: &log, number, client: &peer, listen };
+            let limit = Duration::from_millis(server.client_header_timeout_ms);
+            let Some(header) = proxy_protocol::read(&mut stream, limit, &who).await else {
                 return;
             };
             told = Some(header);

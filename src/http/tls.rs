@@ -23,7 +23,6 @@ use super::conn::Conn;
 use super::location::Server;
 use super::phase::Flow;
 use super::request::Request;
-use super::route;
 
 /// A connection after its handshake.
 pub struct Accepted {
@@ -141,8 +140,7 @@ async fn shake(
     let choose = async |hello: Hello| {
         let wants_h2 = hello.alpn.iter().any(|name| name == b"h2");
         let name = hello.server_name.clone();
-        let by_name =
-            |name: &str| route::find_server(&listening.servers, name.as_bytes()).0.clone();
+        let by_name = |name: &str| listening.servers.find(name.as_bytes()).0.clone();
         let found = name.as_deref().map(by_name);
         let found = found.unwrap_or_else(|| listening.servers.default.clone());
         server = Some(found.clone());

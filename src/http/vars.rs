@@ -1,13 +1,22 @@
 //! Variables of requests: the table of `server::vars`, with a request as its subject.
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
 
 use bstr::BStr;
 use bytes::Bytes;
 
 use crate::{
-    base::log::Level,
-    server::vars::{self, Subject},
+    base::{log::Level, regex::Regex},
+    net::{
+        proxy_protocol::Told,
+        tls::{ServerTls, Session},
+    },
+    server::{
+        proxy_protocol::SpokenFor,
+        regex::Groups,
+        vars::{self, Subject},
+        vars_ssl::Secured,
+    },
 };
 
 use super::request::Request;
@@ -42,10 +51,39 @@ impl Subject for Request {
         self.captures.borrow().get(index).cloned().flatten()
     }
 
+    fn keep_groups(self: &Rc<Self>, regex: &Regex, groups: Groups) {
+        vars::keep_named_groups(self, regex, &groups);
+        *self.captures.borrow_mut() = groups.into_iter().collect();
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.conn.peer().ip()
+    }
+
+    fn forwarded_for(&self) -> Vec<Bytes> {
+        self.headers_in.borrow().all(b"X-Forwarded-For").cloned().collect()
+    }
+
     fn uninitialized(&self, name: &BStr) {
         if self.with_location(|location| location.core().uninitialized_variable_warn()) {
             self.log(Level::Warn, format_args!("using uninitialized \"{name}\" variable"));
         }
+    }
+}
+
+impl Secured for Request {
+    fn session(&self) -> Option<Rc<Session>> {
+        super::tls::session(&self.conn)
+    }
+
+    fn settings(&self) -> Option<ServerTls> {
+        self.conn.chosen_tls.get().cloned().or_else(|| self.server().tls.tls.clone())
+    }
+}
+
+impl SpokenFor for Request {
+    fn told(&self) -> Option<&Told> {
+        self.conn.proxy_protocol.get()
     }
 }
 

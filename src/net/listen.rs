@@ -28,6 +28,8 @@ use crate::base::errno::Errno;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenSpec {
     pub addr: Addr,
+    /// Datagrams, not connections.
+    pub udp: bool,
     pub backlog: i32,
     pub rcvbuf: Option<usize>,
     pub sndbuf: Option<usize>,
@@ -43,6 +45,7 @@ impl ListenSpec {
     pub fn new(addr: Addr) -> Self {
         Self {
             addr,
+            udp: false,
             backlog: DEFAULT_BACKLOG,
             rcvbuf: None,
             sndbuf: None,

@@ -12,6 +12,7 @@ pub mod http1;
 pub mod http2;
 pub mod listen;
 pub mod network;
+pub mod proxy_protocol;
 pub mod stream;
 pub mod tls;
 

@@ -6,12 +6,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bstr::{BStr, ByteSlice};
+use bstr::ByteSlice;
 
-use crate::base::errno::Errno;
 use crate::base::log::{self, Chain, Level, Sink, Syslog};
-use crate::conf::row::{HTTP_LEVELS, MAIN, at_least, row};
-use crate::conf::{Builder, Diag, Directive, Part, Row, Scope};
+use crate::conf::row::{HTTP_LEVELS, MAIN, STREAM, STREAM_SERVER, at_least, row};
+use crate::conf::{Builder, Diag, Directive, Part, Row, Scope, logfile};
 
 /// The error logs of one block.
 #[derive(Debug, Default)]
@@ -50,20 +49,7 @@ impl Part for ErrorLog {
     }
 }
 
-pub const ROWS: &[Row] = &[row("error_log", MAIN | HTTP_LEVELS, at_least(1), set_error_log)];
-
-/// Opens a log file for a directive; the error is kept for [`finish`].
-pub fn open(b: &mut Builder<'_>, name: &BStr) -> Option<Arc<log::LogFile>> {
-    let path = b.prefix_path(name);
-    match log::LogFile::open(&path) {
-        Ok(file) => Some(file),
-        Err(e) => {
-            let text = format!("open() \"{}\" failed {}", path.display(), Errno(&e));
-            b.main::<Failed>().0.push(text);
-            None
-        }
-    }
-}
+pub const ROWS: &[Row] = &[row("error_log", LEVELS, at_least(1), set_error_log)];
 
 /// Opens the default log if the configuration names none on the main level, and tells of all
 /// logs that could not be opened.
@@ -73,15 +59,13 @@ pub fn finish(b: &mut Builder<'_>) -> Result<(), Diag> {
         let name = default.as_os_str().as_encoded_bytes().as_bstr();
         let sink = match name == b"stderr".as_bstr() {
             true => Some(Sink::Stderr),
-            false => open(b, name).map(Sink::File),
+            false => logfile::open(b, name).map(Sink::File),
         };
         b.main::<ErrorLog>().sinks.extend(sink.map(|s| (s, Level::Error)));
     }
     let main = b.main::<ErrorLog>();
     main.chain = Some(Arc::new(Chain::new(main.sinks.clone())));
-    for text in std::mem::take(&mut b.main::<Failed>().0) {
-        b.report(Diag::emerg(text));
-    }
+    logfile::finish(b);
     Ok(())
 }
 
@@ -107,7 +91,7 @@ fn sink(b: &mut Builder<'_>, d: &Directive) -> Result<Option<Sink>, Diag> {
             .map(|p| Some(Sink::Syslog(Arc::new(p))))
             .map_err(|e| d.wrong_arg(1, e.to_string()));
     }
-    Ok(open(b, target).map(Sink::File))
+    Ok(logfile::open(b, target).map(Sink::File))
 }
 
 fn level(d: &Directive) -> Result<Level, Diag> {
@@ -132,10 +116,4 @@ impl Part for DefaultLog {
     fn inherit(&mut self, _: &Self) {}
 }
 
-/// Logs that could not be opened.
-#[derive(Debug, Default)]
-struct Failed(Vec<String>);
-
-impl Part for Failed {
-    fn inherit(&mut self, _: &Self) {}
-}
+const LEVELS: u32 = MAIN | HTTP_LEVELS | STREAM | STREAM_SERVER;

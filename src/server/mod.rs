@@ -5,5 +5,16 @@
 //!                                └─ VarTable<S>: rows of the kind, variables of the configuration
 //! ```
 
+pub mod access;
+pub mod access_log;
+pub mod forwarded;
+pub mod geo;
+pub mod listen;
+pub mod map;
+pub mod names;
+pub mod proxy_protocol;
+pub mod regex;
 pub mod template;
+pub mod tls;
 pub mod vars;
+pub mod vars_ssl;

@@ -5,11 +5,13 @@
 //!  request: VarSlots[3] unset? ─▶ row.read(r) ─▶ kept, unless the row says it changes
 //! ```
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
 
 use bstr::{BStr, BString};
 use bytes::Bytes;
 
+use super::regex::Groups;
+use crate::base::regex::Regex;
 use crate::conf::{Diag, Part};
 
 pub type Read<S> = fn(&Rc<S>, name: &[u8]) -> Option<Bytes>;
@@ -28,8 +30,28 @@ pub trait Subject: Sized + 'static {
     /// `$1` and its kind: a group of the last regex match.
     fn group(&self, index: usize) -> Option<Bytes>;
 
+    /// Keeps the groups of a match: as `$1` and its kind, and in the variables they name.
+    fn keep_groups(self: &Rc<Self>, regex: &Regex, groups: Groups);
+
     /// Warns of a variable that is read before anybody has set it.
     fn uninitialized(&self, name: &BStr);
+
+    /// The client's address; none for a unix socket.
+    fn client_ip(&self) -> Option<IpAddr>;
+
+    /// What forwarders say of the client before them, line by line.
+    fn forwarded_for(&self) -> Vec<Bytes> {
+        Vec::new()
+    }
+}
+
+/// Stores `(?<name>…)` groups in the variables of that name.
+pub fn keep_named_groups<S: Subject>(r: &Rc<S>, regex: &Regex, groups: &[Option<Bytes>]) {
+    for (name, index) in regex.names() {
+        let value = groups.get(*index).cloned().flatten();
+        // A name the configuration uses was defined when the regex was read.
+        let _ = write_by_name(r, name, value);
+    }
 }
 
 /// A built-in variable.

@@ -21,7 +21,7 @@ use crate::{
         phase::Flow,
         read_head,
         request::{Request, RequestLine},
-        route, tls,
+        tls,
     },
     net::{
         http1::{header::Known, host::Host, line, request::parse_length, uri},
@@ -165,7 +165,7 @@ impl<'a> Draft<'a> {
         let Some(host) = Host::parse(host) else {
             return bad("client sent invalid host header");
         };
-        let (server, groups) = route::find_server(&self.listening.servers, &host.name);
+        let (server, groups) = self.listening.servers.find(&host.name);
         (self.server, self.groups) = (server.clone(), groups);
         self.host = Some(host);
         Ok(())

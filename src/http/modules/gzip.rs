@@ -11,6 +11,7 @@ use std::{cell::RefCell, io::Write, rc::Rc};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
+use crate::server::regex;
 use crate::{
     base::{date, regex::Regex},
     conf::{
@@ -24,7 +25,6 @@ use crate::http::{
     mime::TypeSet,
     output::{Chunk, Filter, OutputError},
     request::Request,
-    server_conf::compile_regex,
     vars::{VarRow, var_live},
 };
 
@@ -89,7 +89,7 @@ fn set_disable(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             word if word == "msie6" => &b"MSIE [4-6]\\."[..],
             word => word,
         };
-        patterns.push(compile_regex(pattern, true)?);
+        patterns.push(regex::compile(pattern, true)?);
     }
     b.part::<GzipConf>().disable = Some(std::sync::Arc::new(patterns));
     Ok(())

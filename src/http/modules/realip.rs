@@ -4,9 +4,8 @@
 //!  connection from a trusted address ─▶ X-Real-IP | X-Forwarded-For | PROXY protocol ─▶ conn.peer
 //! ```
 
-use std::{net::IpAddr, rc::Rc};
+use std::rc::Rc;
 
-use bstr::{BStr, ByteSlice};
 use bytes::Bytes;
 
 use crate::{
@@ -14,10 +13,7 @@ use crate::{
         Builder, Diag, Directive, Part, Scope, inherit,
         row::{HTTP_LEVELS, Row, flag, row, take},
     },
-    net::{
-        addr::{self, Addr, Url, Want},
-        network::Network,
-    },
+    server::forwarded::{self, Trusted},
 };
 
 use crate::http::{
@@ -64,23 +60,6 @@ pub const VARS: &[VarRow] = &[
     }),
 ];
 
-/// Whom to believe.
-#[derive(Clone, Copy)]
-pub enum Trusted {
-    Net(Network),
-    Unix,
-}
-
-impl Trusted {
-    pub fn covers(self, ip: Option<IpAddr>) -> bool {
-        match (self, ip) {
-            (Self::Net(net), Some(ip)) => net.contains(ip.to_canonical()),
-            (Self::Unix, None) => true,
-            _ => false,
-        }
-    }
-}
-
 #[derive(Clone)]
 enum Source {
     Header(Bytes),
@@ -103,21 +82,7 @@ impl Part for RealIpConf {
 }
 
 fn add_trusted(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let text = d.arg(1);
-    let mut found = Vec::new();
-    if text == "unix:" {
-        found.push(Trusted::Unix);
-    } else if let Some(net) = Network::parse(text) {
-        if net.has_low_bits() {
-            b.warn(format!("low address bits of {text} are meaningless"));
-        }
-        found.push(Trusted::Net(net.masked()));
-    } else {
-        let want = Want { default_port: 80, ..Want::default() };
-        let complain = |error| Diag::emerg(format!("{error} in set_real_ip_from \"{text}\""));
-        let url = Url::parse(text, &want).map_err(complain)?;
-        found.extend(url.addrs.iter().filter_map(Addr::ip).map(|ip| Trusted::Net(ip.into())));
-    }
+    let found = forwarded::trusted(b, d)?;
     b.part::<RealIpConf>().trusted.get_or_insert_default().extend(found);
     Ok(())
 }
@@ -158,46 +123,7 @@ fn replace(r: &Rc<Request>) {
     };
     let peer = r.conn.peer().clone();
     let recursive = conf.recursive == Some(true);
-    if let Some(found) = forwarded(peer.ip(), &told, trusted, recursive) {
+    if let Some(found) = forwarded::find(peer.ip(), &told, trusted, recursive) {
         r.conn.replace_peer(found);
     }
-}
-
-/// Walks a chain of forwarders from its end: an address counts while the one after it is trusted.
-/// Without `recursive` only the last address is believed.
-pub fn forwarded(
-    from: Option<IpAddr>,
-    lines: &[Bytes],
-    trusted: &[Trusted],
-    recursive: bool,
-) -> Option<Addr> {
-    let mut believed = None;
-    let mut at = from;
-    let words = lines.iter().rev().flat_map(|line| {
-        line.rsplit(|byte| matches!(byte, b',' | b' ')).filter(|word| !word.is_empty())
-    });
-    for word in words {
-        if !trusted.iter().any(|trusted| trusted.covers(at)) {
-            break;
-        }
-        let Some(addr) = parse(word) else { break };
-        at = addr.ip();
-        believed = Some(addr);
-        if !recursive {
-            break;
-        }
-    }
-    believed
-}
-
-/// An address with or without a port.
-fn parse(word: &[u8]) -> Option<Addr> {
-    if let Some(ip) = addr::parse_ip(BStr::new(word)) {
-        return Some(Addr::Inet((ip, 0).into()));
-    }
-    let inner = word.strip_prefix(b"[").and_then(|word| word.strip_suffix(b"]"));
-    if let Some(ip) = inner.and_then(|word| addr::parse_ip(word.as_bstr())) {
-        return Some(Addr::Inet((ip, 0).into()));
-    }
-    Addr::literal(word).filter(|addr| !addr.is_unix())
 }

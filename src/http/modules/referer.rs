@@ -5,6 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use bstr::ByteSlice;
 use bytes::Bytes;
 
+use crate::server::regex;
 use crate::{
     base::regex::Regex,
     conf::{
@@ -15,7 +16,6 @@ use crate::{
 
 use crate::http::{
     request::Request,
-    server_conf::compile_regex,
     vars::{VarRow, var_live},
 };
 
@@ -64,7 +64,7 @@ fn set_valid(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             b"blocked" => valid.blocked = true,
             b"server_names" => valid.server_names = true,
             [b'~', pattern @ ..] => {
-                valid.hosts.push(Host::Pattern(Arc::new(compile_regex(pattern, true)?)));
+                valid.hosts.push(Host::Pattern(Arc::new(regex::compile(pattern, true)?)));
             }
             text => {
                 let slash = text.find_byte(b'/').unwrap_or(text.len());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::server::regex;
 use crate::{
     conf::{
         Builder, Diag, Directive,
@@ -11,10 +12,7 @@ use crate::{
             Contexts, HTTP_LEVELS, IF_LOCATION, LIMIT_EXCEPT, LOCATION, Row, args, flag, row, take,
         },
     },
-    http::{
-        build::Content, conf::OwnLocation, server_conf::compile_regex, template::Template,
-        vars::VarTable,
-    },
+    http::{build::Content, conf::OwnLocation, template::Template, vars::VarTable},
     net::addr::{Url, Want},
     upstream,
 };
@@ -257,7 +255,7 @@ fn regex_rule(
     caseless: bool,
     replacement: &[u8],
 ) -> Result<Rewrite, Diag> {
-    let regex = compile_regex(pattern, caseless)?;
+    let regex = regex::compile(pattern, caseless)?;
     for (group, _) in regex.names() {
         b.main::<VarTable>().define(group)?;
     }

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use crate::server::regex;
+use crate::server::vars::Subject as _;
 use crate::{
     base::regex::Regex,
     conf::{Builder, Diag, Directive},
-    http::{
-        request::Request, route, server_conf::compile_regex, template::Template, vars::VarTable,
-    },
+    http::{request::Request, template::Template, vars::VarTable},
 };
 
 use super::{rewrite, settings::Proxy};
@@ -34,7 +34,7 @@ impl FlagRule {
     pub fn parse(b: &mut Builder<'_>, d: &Directive) -> Result<Self, Diag> {
         let cookie = match d.arg(1).strip_prefix(b"~") {
             Some(pattern) => {
-                let regex = compile_regex(pattern, true)?;
+                let regex = regex::compile(pattern, true)?;
                 for (group, _) in regex.names() {
                     b.main::<VarTable>().define(group)?;
                 }
@@ -59,10 +59,9 @@ impl FlagRule {
     fn matches(&self, r: &Rc<Request>, name: &Bytes) -> bool {
         match &self.cookie {
             Cookie::Named(wanted) => wanted.eval(r).eq_ignore_ascii_case(name),
-            Cookie::Regex(regex) => match route::groups(regex, name) {
+            Cookie::Regex(regex) => match regex::groups(regex, name) {
                 Some(groups) => {
-                    route::set_named_groups(r, regex, &groups);
-                    *r.captures.borrow_mut() = groups.into_iter().collect();
+                    r.keep_groups(regex, groups);
                     true
                 }
                 None => false,

@@ -8,9 +8,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use crate::server::regex;
+use crate::server::vars::Subject as _;
 use crate::{
     base::regex::Regex,
-    http::{request::Request, route, template::Template},
+    http::{request::Request, template::Template},
 };
 
 use super::settings::Fixed;
@@ -59,10 +61,9 @@ impl Rewrite {
                 Bytes::new()
             }
             Pattern::Regex(regex) => {
-                let groups = route::groups(regex, value)?;
-                route::set_named_groups(r, regex, &groups);
+                let groups = regex::groups(regex, value)?;
                 // nginx: a regex stands for the whole value.
-                *r.captures.borrow_mut() = groups.into_iter().collect();
+                r.keep_groups(regex, groups);
                 Bytes::new()
             }
         };

@@ -5,12 +5,12 @@ use std::{os::unix::fs::PermissionsExt, rc::Rc};
 use bstr::{BStr, ByteSlice};
 use bytes::Bytes;
 
+use crate::server::regex;
 use crate::{
     base::{log::Level, regex::Regex},
     conf::{Builder, Diag, Directive},
     http::{
         request::Request,
-        server_conf::compile_regex,
         template::Template,
         vars::{VarRef, VarTable},
     },
@@ -76,7 +76,7 @@ impl Condition {
                 Ok(Self::Equal { left: subject, right, negated })
             }
             b"~" | b"~*" | b"!~" | b"!~*" => {
-                let regex = compile_regex(right, operator.ends_with(b"*"))?;
+                let regex = regex::compile(right, operator.ends_with(b"*"))?;
                 for (group, _) in regex.names() {
                     b.main::<VarTable>().define(group)?;
                 }

@@ -3,6 +3,7 @@
 use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 
+use crate::server::regex;
 use crate::{
     conf::{
         Builder, Diag, Directive, Scope,
@@ -11,7 +12,6 @@ use crate::{
     http::{
         build::{LocationDraft, LocationDrafts},
         location::LocationKind,
-        server_conf::compile_regex,
         template::Template,
         vars::{VarRef, VarTable},
     },
@@ -82,7 +82,7 @@ fn set_return(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 }
 
 fn set_rewrite(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let regex = compile_regex(d.arg(1), false)?;
+    let regex = regex::compile(d.arg(1), false)?;
     for (group, _) in regex.names() {
         b.main::<VarTable>().define(group)?;
     }

@@ -16,6 +16,8 @@ use std::{rc::Rc, sync::Arc};
 use bstr::BStr;
 use bytes::Bytes;
 
+use crate::server::regex;
+use crate::server::vars::Subject as _;
 use crate::{
     base::{
         escape,
@@ -28,7 +30,6 @@ use crate::{
 use crate::http::{
     phase::{Flow, Handler, Phase, Registered, Step},
     request::Request,
-    route,
     template::Template,
     vars::VarRef,
 };
@@ -259,11 +260,10 @@ impl Rewrite {
 /// Matches, keeps the groups, and tells the log about it when asked to.
 fn matches(r: &Rc<Request>, regex: &Regex, pattern: &[u8], text: &Bytes) -> Result<bool, u16> {
     let (shown, subject) = (BStr::new(pattern), BStr::new(text));
-    match route::try_groups(regex, text) {
+    match regex::try_groups(regex, text) {
         Ok(Some(groups)) => {
             note(r, format_args!("\"{shown}\" matches \"{subject}\""));
-            route::set_named_groups(r, regex, &groups);
-            *r.captures.borrow_mut() = groups.into_iter().collect();
+            r.keep_groups(regex, groups);
             Ok(true)
         }
         Ok(None) => {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::{base::regex::Regex, http::request::Request, http::server_conf::compile_regex};
+use crate::server::regex;
+use crate::{base::regex::Regex, http::request::Request};
 
 use super::state::Vars;
 
@@ -75,7 +76,7 @@ pub fn condition(r: &Rc<Request>, expression: &[u8]) -> Option<bool> {
 }
 
 fn matches(r: &Rc<Request>, pattern: &[u8], subject: Bytes) -> bool {
-    let Ok(regex) = compile_regex(pattern, false) else { return false };
+    let Ok(regex) = regex::compile(pattern, false) else { return false };
     // A pattern that gives up does not match.
     let Ok(Some(found)) = regex.captures(&subject) else { return false };
     let group = |at: usize| found.text(at, &subject).map(|text| subject.slice_ref(text));

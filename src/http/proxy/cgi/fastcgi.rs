@@ -4,6 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
+use crate::server::regex;
 use crate::{
     base::regex::Regex,
     conf::{
@@ -20,7 +21,6 @@ use crate::{
             settings::Proxy,
         },
         request::Request,
-        server_conf::compile_regex,
         vars::{VarRow, var_live},
     },
 };
@@ -91,7 +91,7 @@ pub const VARS: &[VarRow] = &[
 ];
 
 fn set_split(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let regex = compile_regex(d.arg(1), false)?;
+    let regex = regex::compile(d.arg(1), false)?;
     if regex.capture_count() != 2 {
         return Err(Diag::emerg(format!("pattern \"{}\" must have 2 captures", d.arg(1))));
     }

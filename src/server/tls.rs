@@ -8,7 +8,7 @@ use crate::{
     base::units,
     conf::{
         Builder, Diag, Directive, Part, Scope, inherit,
-        row::{HTTP, Row, SERVER, args, at_least, flag, row, take},
+        row::{HTTP, Row, SERVER, STREAM, STREAM_SERVER, args, at_least, flag, row, take},
     },
     net::tls::{ClientAuth, LoadError, Protocols, ServerSpec, ServerTls, Suites},
 };
@@ -52,7 +52,7 @@ pub struct ServerSide {
     pub rejects: bool,
 }
 
-const LEVELS: u32 = HTTP | SERVER;
+const LEVELS: u32 = HTTP | SERVER | STREAM | STREAM_SERVER;
 
 pub const ROWS: &[Row] = &[
     row("ssl_certificate", LEVELS, take(1), |b, d| {
@@ -114,7 +114,8 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Reads the files a finished server names; complaints have no place, as in nginx.
-pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
+/// `alpn` is what the protocol spoken here is called; empty for any.
+pub fn load(scope: &Scope, alpn: &[&str]) -> Result<ServerSide, Diag> {
     let conf: &TlsConf = scope.part();
     let rejects = conf.reject_handshake.unwrap_or(false);
     let client_auth = conf.verify_client.unwrap_or_default();
@@ -150,7 +151,7 @@ pub fn load(scope: &Scope) -> Result<ServerSide, Diag> {
         depth: conf.verify_depth.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         no_tickets: !conf.session_tickets.unwrap_or(true),
         session_cache: conf.session_cache.unwrap_or(false),
-        alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+        alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
     };
     let tls = ServerTls::build(&spec).map_err(|e| refused(&e))?;
     Ok(ServerSide { tls: Some(tls), client_auth, rejects })

@@ -7,34 +7,25 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice};
 use bytes::Bytes;
 
+use super::regex;
+use super::template::Template;
+use super::vars::{Subject, VarTable};
 use crate::base::regex::Regex;
-use crate::conf::row::{HTTP, Row, args, raw_block, take};
 use crate::conf::{Builder, Diag, Directive};
 
-use crate::http::{
-    request::Request, route, server_conf::compile_regex, template::Template, vars::VarTable,
-};
-
-pub const ROWS: &[Row] = &[
-    raw_block("map", HTTP, take(2), set_map),
-    raw_block("geo", HTTP, args(1, 2), super::geo::set_geo),
-    raw_block("split_clients", HTTP, take(2), set_split),
-];
-
 /// The rules of a `map`, asked in nginx's order.
-#[derive(Default)]
-struct Map {
-    exact: HashMap<BString, Template>,
+struct Map<S> {
+    exact: HashMap<BString, Template<S>>,
     /// `*.example.com`, longest first.
-    suffixes: Vec<(BString, Template)>,
+    suffixes: Vec<(BString, Template<S>)>,
     /// `www.*`, longest first.
-    prefixes: Vec<(BString, Template)>,
-    regexes: Vec<(Regex, Template)>,
-    default: Template,
+    prefixes: Vec<(BString, Template<S>)>,
+    regexes: Vec<(Regex, Template<S>)>,
+    default: Template<S>,
 }
 
-impl Map {
-    fn find(&self, r: &Rc<Request>, value: &Bytes, hostnames: bool) -> Bytes {
+impl<S: Subject> Map<S> {
+    fn find(&self, r: &Rc<S>, value: &Bytes, hostnames: bool) -> Bytes {
         let mut key = BString::from(value.to_ascii_lowercase());
         if hostnames && key.ends_with(b".") {
             key.pop();
@@ -49,23 +40,22 @@ impl Map {
             return found.eval(r);
         }
         for (regex, found) in &self.regexes {
-            if let Some(groups) = route::groups(regex, value) {
-                route::set_named_groups(r, regex, &groups);
-                *r.captures.borrow_mut() = groups.into_iter().collect();
+            if let Some(groups) = regex::groups(regex, value) {
+                r.keep_groups(regex, groups);
                 return found.eval(r);
             }
         }
         self.default.eval(r)
     }
 
-    fn add(&mut self, key: &BStr, value: Template, hostnames: bool) -> Result<(), Diag> {
+    fn add(&mut self, key: &BStr, value: Template<S>, hostnames: bool) -> Result<(), Diag> {
         let conflict = || Diag::emerg(format!("conflicting parameter \"{key}\""));
         if let Some(pattern) = key.strip_prefix(b"~") {
             let (pattern, caseless) = match pattern.strip_prefix(b"*") {
                 Some(pattern) => (pattern, true),
                 None => (pattern, false),
             };
-            self.regexes.push((compile_regex(pattern, caseless)?, value));
+            self.regexes.push((regex::compile(pattern, caseless)?, value));
             return Ok(());
         }
         let lower = BString::from(key.strip_prefix(b"\\").unwrap_or(key).to_ascii_lowercase());
@@ -95,10 +85,17 @@ pub fn variable_name(d: &Directive, index: usize) -> Result<&[u8], Diag> {
     name.ok_or_else(|| Diag::emerg(format!("invalid variable name \"{word}\"")))
 }
 
-fn set_map(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let source = Template::compile(b, d.arg(1))?;
+/// Reads a `map` block and defines its variable.
+pub fn set<S: Subject>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let source = Template::<S>::compile(b, d.arg(1))?;
     let name = variable_name(d, 2)?.to_vec();
-    let mut map = Map::default();
+    let mut map = Map::<S> {
+        exact: HashMap::new(),
+        suffixes: Vec::new(),
+        prefixes: Vec::new(),
+        regexes: Vec::new(),
+        default: Template::default(),
+    };
     let (mut hostnames, mut volatile) = (false, false);
     b.entries(d, |b, entry| {
         match (entry.name().as_bytes(), entry.arg_count()) {
@@ -117,18 +114,19 @@ fn set_map(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     map.sort();
     for (regex, _) in &map.regexes {
         for (group, _) in regex.names() {
-            b.main::<VarTable>().define(group)?;
+            b.main::<VarTable<S>>().define(group)?;
         }
     }
-    let compute = Arc::new(move |r: &Rc<Request>| Some(map.find(r, &source.eval(r), hostnames)));
-    b.main::<VarTable>().define_computed(&name, compute, !volatile);
+    let compute = Arc::new(move |r: &Rc<S>| Some(map.find(r, &source.eval(r), hostnames)));
+    b.main::<VarTable<S>>().define_computed(&name, compute, !volatile);
     Ok(())
 }
 
-fn set_split(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let source = Template::compile(b, d.arg(1))?;
+/// Reads a `split_clients` block and defines its variable.
+pub fn set_split<S: Subject>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+    let source = Template::<S>::compile(b, d.arg(1))?;
     let name = variable_name(d, 2)?.to_vec();
-    let mut parts: Vec<(u64, Template)> = Vec::new();
+    let mut parts: Vec<(u64, Template<S>)> = Vec::new();
     let mut sum = 0;
     b.entries(d, |b, entry| {
         let value = Template::compile(b, entry.arg(1))?;
@@ -145,12 +143,12 @@ fn set_split(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
         parts.push((sum * u64::from(u32::MAX) / 10_000, value));
         Ok(())
     });
-    let compute = Arc::new(move |r: &Rc<Request>| {
+    let compute = Arc::new(move |r: &Rc<S>| {
         let hash = u64::from(murmur2(&source.eval(r)));
         let found = parts.iter().find(|(limit, _)| hash < *limit);
         Some(found.map(|(_, value)| value.eval(r)).unwrap_or_default())
     });
-    b.main::<VarTable>().define_computed(&name, compute, true);
+    b.main::<VarTable<S>>().define_computed(&name, compute, true);
     Ok(())
 }
 

@@ -10,21 +10,16 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 use bstr::ByteSlice;
 use bytes::Bytes;
 
+use super::forwarded::{self, Trusted};
+use super::template::Template;
+use super::vars::{Subject, VarTable};
 use crate::conf::{Builder, Diag, Directive};
 use crate::net::network::Network;
 
-use crate::http::{
-    modules::realip::{self, Trusted},
-    request::Request,
-    template::Template,
-    vars::VarTable,
-};
-
 /// One `geo` block.
-#[derive(Default)]
-struct Geo {
+struct Geo<S> {
     /// Whose address; without it the client's.
-    source: Option<Template>,
+    source: Option<Template<S>>,
     default: Bytes,
     ranges: bool,
     nets: Vec<(Network, Bytes)>,
@@ -35,9 +30,18 @@ struct Geo {
 }
 
 /// Reads a `geo` block and defines its variable.
-pub fn set_geo(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
+pub fn set<S: Subject>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let (source, target) = if d.arg_count() == 2 { (Some(1), 2) } else { (None, 1) };
-    let mut geo = Geo::default();
+    let mut geo = Geo::<S> {
+        source: None,
+        default: Bytes::new(),
+        ranges: false,
+        nets: Vec::new(),
+        spans: Vec::new(),
+        proxies: Vec::new(),
+        recursive: false,
+        volatile: false,
+    };
     if let Some(index) = source {
         super::map::variable_name(d, index)?;
         geo.source = Some(Template::compile(b, d.arg(index))?);
@@ -47,12 +51,12 @@ pub fn set_geo(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     // The narrowest network wins.
     geo.nets.sort_by_key(|(net, _)| std::cmp::Reverse(net.bits()));
     let cacheable = !geo.volatile;
-    let compute = Arc::new(move |r: &Rc<Request>| Some(geo.find(r)));
-    b.main::<VarTable>().define_computed(&name, compute, cacheable);
+    let compute = Arc::new(move |r: &Rc<S>| Some(geo.find(r)));
+    b.main::<VarTable<S>>().define_computed(&name, compute, cacheable);
     Ok(())
 }
 
-impl Geo {
+impl<S: Subject> Geo<S> {
     fn read(&mut self, b: &mut Builder<'_>, entry: &Directive) -> Result<(), Diag> {
         let value = || Bytes::copy_from_slice(entry.arg(1));
         match (entry.name().as_bytes(), entry.arg_count()) {
@@ -100,7 +104,7 @@ impl Geo {
         Ok(())
     }
 
-    fn find(&self, r: &Rc<Request>) -> Bytes {
+    fn find(&self, r: &Rc<S>) -> Bytes {
         let ip = self.address(r).map(|ip| ip.to_canonical());
         if self.ranges {
             // Ranges are of IPv4 addresses; others, and unix sockets, are outside all of them but
@@ -119,16 +123,15 @@ impl Geo {
         found.map_or_else(|| self.default.clone(), |(_, value)| value.clone())
     }
 
-    fn address(&self, r: &Rc<Request>) -> Option<IpAddr> {
+    fn address(&self, r: &Rc<S>) -> Option<IpAddr> {
         let ip = match &self.source {
             Some(source) => source.eval(r).to_str().ok().and_then(|text| text.parse().ok()),
-            None => r.conn.peer().ip(),
+            None => r.client_ip(),
         };
         if self.proxies.is_empty() {
             return ip;
         }
-        let lines: Vec<Bytes> = r.headers_in.borrow().all(b"X-Forwarded-For").cloned().collect();
-        let found = realip::forwarded(ip, &lines, &self.proxies, self.recursive);
+        let found = forwarded::find(ip, &r.forwarded_for(), &self.proxies, self.recursive);
         found.map_or(ip, |addr| addr.ip())
     }
 }

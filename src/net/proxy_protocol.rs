@@ -6,35 +6,13 @@
 //!  v2  ␍␊␍␊␀␍␊QUIT␊ | version, command | family | length | addresses | type, length, value …
 //! ```
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    rc::Rc,
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use bstr::BStr;
 use bytes::Bytes;
 
-use crate::{
-    base::log::Level,
-    net::{addr::Addr, stream::Stream},
-};
-
-use super::{
-    build::Listening,
-    request::Request,
-    vars::{VarRow, var_live},
-};
-
-pub const VARS: &[VarRow] = &[
-    var_live("proxy_protocol_addr", |r, _| of(r, |told| told.source.as_ref().map(ip))),
-    var_live("proxy_protocol_port", |r, _| of(r, |told| told.source.as_ref().map(port))),
-    var_live("proxy_protocol_server_addr", |r, _| of(r, |told| told.server.as_ref().map(ip))),
-    var_live("proxy_protocol_server_port", |r, _| of(r, |told| told.server.as_ref().map(port))),
-    var_live("proxy_protocol_tlv_*", |r, name| {
-        of(r, |told| told.tlv(&name["proxy_protocol_tlv_".len()..]))
-    }),
-];
+use super::{addr::Addr, stream::Stream};
 
 /// What the balancer told.
 #[derive(Clone, Debug, Default)]
@@ -44,21 +22,9 @@ pub struct Told {
     tlvs: Bytes,
 }
 
-fn of(r: &Rc<Request>, read: impl FnOnce(&Told) -> Option<Bytes>) -> Option<Bytes> {
-    r.conn.proxy_protocol.get().and_then(read)
-}
-
-fn ip(addr: &Addr) -> Bytes {
-    addr.ip_text().into()
-}
-
-fn port(addr: &Addr) -> Bytes {
-    addr.port().to_string().into()
-}
-
 impl Told {
     /// A value by its name: `alpn`, `ssl_cn`, `0x25`.
-    fn tlv(&self, name: &[u8]) -> Option<Bytes> {
+    pub fn tlv(&self, name: &[u8]) -> Option<Bytes> {
         let (values, name) = match name.strip_prefix(b"ssl_") {
             // Behind a byte of flags and the four of the verdict.
             Some(inner) => {
@@ -94,32 +60,8 @@ fn find(values: &Bytes, wanted: u8) -> Option<Bytes> {
     None
 }
 
-/// Takes the header off the connection; `None` when there is none that can be understood.
-pub async fn read(
-    stream: &mut Stream,
-    listening: &Listening,
-    number: u64,
-    peer: &Addr,
-) -> Option<Told> {
-    let limit = Duration::from_millis(listening.servers.default.client_header_timeout_ms);
-    let answer = tokio::time::timeout(limit, take(stream)).await;
-    let text = match answer {
-        Ok(Ok(told)) => return Some(told),
-        Ok(Err(text)) => text,
-        Err(_) => "client timed out (110: Connection timed out)".into(),
-    };
-    if !text.is_empty() {
-        let level = if text.starts_with("broken") { Level::Error } else { Level::Info };
-        let client = peer.ip_text();
-        let at = &listening.spec.addr;
-        let line =
-            format_args!("{text} while reading PROXY protocol, client: {client}, server: {at}");
-        listening.servers.default.root.log().write(level, Some(number), line);
-    }
-    None
-}
-
-async fn take(stream: &mut Stream) -> Result<Told, String> {
+/// Takes the header off a connection; otherwise says what is wrong.
+pub async fn take(stream: &mut Stream) -> Result<Told, String> {
     let mut seen = [0; MOST_BYTES];
     loop {
         let io = |error: std::io::Error| format!("recv() failed ({error})");
