@@ -201,12 +201,15 @@ impl HeadersOut {
     /// stays with the type, so that the line is sent as it came.
     pub fn set_content_type(&mut self, line: Bytes) {
         let marker = b"; charset=";
-        match bstr::ByteSlice::find(&line[..], marker) {
-            Some(at) if memchr::memchr(b';', &line[at + 1..]).is_none() => {
+        // The only parameter, then.
+        let only = memchr::memchr(b';', &line)
+            .filter(|at| memchr::memchr(b';', &line[at + 1..]).is_none());
+        match only.filter(|at| line[*at..].starts_with(marker)) {
+            Some(at) => {
                 self.content_type = Some(line.slice(..at));
                 self.charset = Some(line.slice(at + marker.len()..));
             }
-            _ => {
+            None => {
                 self.content_type = Some(line);
                 self.charset = None;
             }

@@ -4,13 +4,13 @@
 //!  proxy_pass ─▶ Facts (whom, what)   each try ─▶ Try (peer, status, times)   response ─▶ head
 //! ```
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{base::clock, net::http1::ResponseHead};
 
-use super::request::Request;
+use super::{proxy::forward::Origin, request::Request};
 
 /// One try to get an answer from a peer. An entry without a peer stands between the tries of one
 /// pass and those of the next, after an internal redirect.
@@ -34,9 +34,7 @@ pub struct Try {
 pub struct Facts {
     /// `http://`
     pub scheme: &'static str,
-    /// `$proxy_host` and `$proxy_port`
-    pub host: Bytes,
-    pub port: Bytes,
+    pub origin: Option<Arc<Origin>>,
     /// The URI asked for.
     pub uri: Bytes,
     /// The head of the last response.

@@ -182,6 +182,11 @@ impl Group {
         self.watchers.remove(id);
     }
 
+    /// Whether a report would be heard.
+    pub fn listens(&self) -> bool {
+        *self.algo() == Algo::Latency || self.reports.any()
+    }
+
     /// Tells the subscribers what happened to a request.
     pub fn report(&self, report: &Report) {
         if *self.algo() == Algo::Latency {

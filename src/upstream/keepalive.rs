@@ -63,8 +63,8 @@ impl<T> Idle<T> {
 
     /// Takes the newest idle connection to `addr`.
     pub fn take(&mut self, addr: &Addr, now_ms: u64) -> Option<T> {
-        self.items.retain(|i| i.expires_at_ms > now_ms);
-        let at = self.items.iter().position(|i| i.addr == *addr)?;
+        let fits = |i: &Item<T>| i.expires_at_ms > now_ms && i.addr == *addr;
+        let at = self.items.iter().position(fits)?;
         self.items.remove(at).map(|i| i.conn)
     }
 

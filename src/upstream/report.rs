@@ -65,8 +65,12 @@ impl Subscribers {
         self.any.store(!list.is_empty(), Ordering::Release);
     }
 
+    pub(super) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     pub(super) fn tell(&self, report: &Report) {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.any() {
             return;
         }
         for (_, f) in self.list.read().unwrap_or_else(PoisonError::into_inner).iter() {

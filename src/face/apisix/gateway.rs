@@ -124,11 +124,10 @@ async fn pass(
     let family = if upstream.conf.is_grpc() { Family::Grpc } else { Family::Http };
     let host = Rc::new(RefCell::new(host(r, &upstream, &set)));
     let uri = uri(r);
-    let origin = Origin { tls, host: host.borrow().clone(), port: Bytes::new() };
+    let origin = Arc::new(Origin { tls, host: host.borrow().clone(), port: Bytes::new() });
     r.upstream_begins(Facts {
         scheme: family.scheme(tls),
-        host: origin.host.clone(),
-        port: origin.port.clone(),
+        origin: Some(origin.clone()),
         uri: uri.clone(),
         ..Facts::default()
     });

@@ -96,7 +96,7 @@ fn set_proxy_pass(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     }
     let fixed = Fixed {
         group,
-        origin: target::origin(&url, tls),
+        origin: target::origin(&url, tls).into(),
         uri: Bytes::copy_from_slice(&url.uri),
         replaced: location.len(),
         url: Bytes::copy_from_slice(text),
@@ -130,7 +130,7 @@ pub fn set_pass<F: Settings>(
         .map_err(|e| d.wrong_arg(1, format!("{e} in upstream \"{}\"", bstr::BStr::new(rest))))?;
     let fixed = Fixed {
         group: upstream::conf::mention(b, d, &url)?,
-        origin: target::authority(&url, tls),
+        origin: target::authority(&url, tls).into(),
         uri: Bytes::new(),
         replaced: 0,
         url: Bytes::copy_from_slice(text),

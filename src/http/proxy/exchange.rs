@@ -9,6 +9,7 @@ use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
+    rc::Rc,
     task::{Poll, ready},
     time::Duration,
 };
@@ -38,7 +39,7 @@ use super::{
 /// What came back.
 pub struct Reply {
     pub link: Link,
-    pub head: ResponseHead,
+    pub head: Rc<ResponseHead>,
     /// The response had no head at all: its bytes are passed on as they are.
     pub headless: bool,
     /// Bytes of the body that came along with the head.
@@ -72,7 +73,7 @@ pub async fn run(
     mut unsent: Unsent,
     mut reading: Reading,
     limits: &Limits,
-) -> Result<Reply, End> {
+) -> Result<Box<Reply>, End> {
     let mut buf = BytesMut::with_capacity(limits.head_bytes);
     let mut received = 0;
     let mut ignored = Vec::new();
@@ -84,13 +85,11 @@ pub async fn run(
             false => limits.read,
         };
         let room = limits.head_bytes.saturating_sub(buf.len()).max(1);
-        let step = step(&mut link, sending.then_some(&mut unsent), &mut buf, room);
-        let Ok(step) = tokio::time::timeout(limit, step).await else {
-            clock::update();
+        let front = sending.then_some(&mut unsent);
+        let Some(step) = step(&mut link, front, &mut buf, room, limit).await else {
             let during = if sending { During::Sending } else { During::ReadingHead };
             return Err(End::Try(Fault::Timeout(during)));
         };
-        clock::update();
         match step? {
             Progress::Sent => sending = false,
             Progress::Wrote => continue,
@@ -106,9 +105,9 @@ pub async fn run(
             Parsed::Headless(head) => (head, true),
             Parsed::Bad(fault) => return Err(End::Try(fault)),
         };
-        return Ok(Reply {
+        return Ok(Box::new(Reply {
             link,
-            head,
+            head: head.into(),
             headless,
             rest: buf,
             received,
@@ -117,7 +116,7 @@ pub async fn run(
             call: None,
             records: reading.into_records(),
             tail: None,
-        });
+        }));
     }
 }
 
@@ -128,29 +127,61 @@ enum Progress {
     Read(usize),
 }
 
-/// Sends what can be sent and reads what is there, whichever comes first.
+/// Sends what can be sent and reads what is there, whichever comes first; nothing when the time is
+/// up.
 async fn step(
     link: &mut Link,
     mut unsent: Option<&mut Unsent>,
     buf: &mut BytesMut,
     room: usize,
-) -> Result<Progress, End> {
-    poll_fn(|cx| {
+    limit: Duration,
+) -> Option<Result<Progress, End>> {
+    link.deadline.set(limit.as_millis() as u64);
+    let step = poll_fn(|cx| {
         if let Some(unsent) = unsent.as_deref_mut() {
             let before = link.sent;
             match poll_send(link, unsent, cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Progress::Sent)),
-                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                Poll::Pending if link.sent > before => return Poll::Ready(Ok(Progress::Wrote)),
+                Poll::Ready(Ok(())) => return Poll::Ready(Some(Ok(Progress::Sent))),
+                Poll::Ready(Err(end)) => return Poll::Ready(Some(Err(end))),
+                Poll::Pending if link.sent > before => {
+                    return Poll::Ready(Some(Ok(Progress::Wrote)));
+                }
                 Poll::Pending => {}
             }
         }
-        poll_read(&mut link.stream, buf, room, cx).map(|read| match read {
-            Ok(count) => Ok(Progress::Read(count)),
-            Err(error) => Err(End::Try(Fault::Recv(error))),
+        poll_read_within(link, buf, room, cx).map(|read| {
+            let read = read?.map(Progress::Read);
+            Some(read.map_err(|error| End::Try(Fault::Recv(error))))
         })
-    })
-    .await
+    });
+    let step = step.await;
+    clock::update();
+    step
+}
+
+/// Reads up to `room` bytes; nothing when that takes longer than it may.
+pub async fn read_within(
+    link: &mut Link,
+    buf: &mut BytesMut,
+    room: usize,
+    limit: Duration,
+) -> Option<io::Result<usize>> {
+    link.deadline.set(limit.as_millis() as u64);
+    let read = poll_fn(|cx| poll_read_within(link, buf, room, cx)).await;
+    clock::update();
+    read
+}
+
+fn poll_read_within(
+    link: &mut Link,
+    buf: &mut BytesMut,
+    room: usize,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<Option<io::Result<usize>>> {
+    match poll_read(&mut link.stream, buf, room, cx) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending => link.deadline.poll(cx).map(|()| None),
+    }
 }
 
 fn poll_send(

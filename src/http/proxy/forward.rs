@@ -93,7 +93,7 @@ pub async fn forward(r: &Rc<Request>, to: Forward) -> Result<Flow, Failed> {
     {
         return Err(Failed { status: error.0, no_live: false });
     }
-    let passage = Passage::forward(r, r.location(), to);
+    let passage = Passage::forward(r, conf, to);
     let mut passage = passage.map_err(|status| Failed { status, no_live: false })?;
     match passage.answer().await {
         Ok(reply) => Ok(respond::run(&mut passage, reply).await),

@@ -7,7 +7,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -16,6 +16,7 @@ use std::{
 
 use crate::{
     base::clock,
+    http::deadline::Deadline,
     net::{addr::Addr, stream::Stream},
     upstream::{Group, Idle, KeepaliveConf},
 };
@@ -31,6 +32,8 @@ pub struct Link {
     pub reused: bool,
     /// Bytes of the present request.
     pub sent: u64,
+    /// Of the step under way. It moves with each, its timer seldom does.
+    pub deadline: Deadline,
     /// What HTTP/2 needs to know of the connection.
     pub peer: Option<Box<super::h2::peer::Peer>>,
 }
@@ -38,7 +41,16 @@ pub struct Link {
 impl Link {
     pub fn new(stream: Stream, addr: Addr) -> Self {
         let opened_ms = clock::mono_ms();
-        Self { stream, addr, requests: 1, opened_ms, reused: false, sent: 0, peer: None }
+        Self {
+            stream,
+            addr,
+            requests: 1,
+            opened_ms,
+            reused: false,
+            sent: 0,
+            deadline: Deadline::default(),
+            peer: None,
+        }
     }
 
     /// Takes an idle connection of the group to `addr`.
@@ -76,16 +88,17 @@ impl Link {
 
     /// True while the peer has neither closed nor sent anything: what it says unasked is no answer.
     fn is_quiet(&self) -> bool {
+        if let Stream::Plain(_) = &self.stream {
+            // Asks the kernel only when an event said that there is something.
+            let unasked = self.stream.try_read(&mut [0]);
+            return unasked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        match (self.stream.socket().poll_read_ready(&mut cx), &self.stream) {
-            (Poll::Pending, _) => true,
-            (Poll::Ready(Err(_)), _) => false,
-            (_, Stream::Plain(_)) => {
-                let unasked = self.stream.try_read(&mut [0]);
-                unasked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
-            }
+        match self.stream.socket().poll_read_ready(&mut cx) {
+            Poll::Pending => true,
+            Poll::Ready(Err(_)) => false,
             // Session tickets may come at any time.
-            (_, _) => !self.stream.peer_closed(),
+            Poll::Ready(Ok(())) => !self.stream.peer_closed(),
         }
     }
 }
@@ -123,7 +136,7 @@ fn key(group: &Arc<Group>) -> usize {
 }
 
 thread_local! {
-    static POOLS: RefCell<HashMap<usize, Pool>> = RefCell::default();
+    static POOLS: RefCell<BTreeMap<usize, Pool>> = RefCell::default();
 }
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

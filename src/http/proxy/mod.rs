@@ -136,19 +136,26 @@ async fn pass(r: &Rc<Request>, family: Family) -> Flow {
         Ok(target) => target,
         Err(status) => return Flow::Status(status),
     };
-    let caching = match cache::open(r, conf, &target).await {
+    // What few requests need is not part of the future that all of them carry.
+    let opened = match &conf.cache.zone {
+        Some(Some(_)) => Box::pin(cache::open(r, conf, &target)).await,
+        _ => Opened::Off,
+    };
+    let caching = match opened {
         Opened::Off => None,
-        Opened::Hit(stored, status) => return cache::send(r, family, conf, stored, status).await,
+        Opened::Hit(stored, status) => {
+            return Box::pin(cache::send(r, family, conf, stored, status)).await;
+        }
         Opened::Ask(caching) => Some(caching),
         Opened::Status(status) => return Flow::Status(status),
     };
-    let mut passage = match Passage::new(r, location.clone(), target, family, caching) {
+    let mut passage = match Passage::new(r, conf, target, family, caching) {
         Ok(passage) => passage,
         Err(status) => return Flow::Status(status),
     };
     let answer = passage.answer().await;
     if passage.caching.is_some() {
-        return settle(&mut passage, conf, answer).await;
+        return Box::pin(settle(&mut passage, conf, answer)).await;
     }
     match answer {
         Ok(reply) => respond::run(&mut passage, reply).await,
@@ -169,7 +176,7 @@ async fn prepare(r: &Rc<Request>, conf: &Proxy, family: Family) -> Result<(), u1
 }
 
 /// An answer the cache may have its own opinion of.
-async fn settle(p: &mut Passage<'_>, conf: &Proxy, answer: Result<Reply, u16>) -> Flow {
+async fn settle(p: &mut Passage<'_>, conf: &Proxy, answer: Result<Box<Reply>, u16>) -> Flow {
     let caching = p.caching.as_mut();
     let (stored, status) = match (&answer, caching) {
         (Ok(reply), Some(caching)) => match caching.renewed(conf, &reply.head) {

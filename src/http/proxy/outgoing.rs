@@ -223,12 +223,12 @@ fn lines(
     }
     let cached = choices.conditional.is_some();
     if conf.pass_request_headers() {
-        for header in &*r.headers_in.borrow() {
-            let dropped = cached && is_conditional(&header.name);
-            if !dropped && !is_own(&header.name) && !is_set(&header.name) {
-                line(text, &header.name, &header.value);
+        r.headers_in.each(|name, value| {
+            let dropped = cached && is_conditional(name);
+            if !dropped && !is_own(name) && !is_set(name) {
+                line(text, name, value);
             }
-        }
+        });
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     base::{clock, log::Level},
     http::{
         balancer::{self, Balancer, LastFailure, Turn, Verdict},
-        location::Location,
         request::Request,
     },
     net::{
@@ -45,7 +44,7 @@ use super::{
 /// One request on its way.
 pub struct Passage<'a> {
     pub r: &'a Rc<Request>,
-    location: Arc<Location>,
+    conf: &'a Proxy,
     pub target: Target,
     pub outgoing: Outgoing,
     tries: Tries,
@@ -62,10 +61,10 @@ pub struct Passage<'a> {
     /// The last try found no live peer.
     pub no_live: bool,
     /// Until the answer is there: what the cache wants of it.
-    pub caching: Option<Caching>,
+    pub caching: Option<Box<Caching>>,
     /// Where a copy of the answer goes.
-    filling: Option<Filling>,
-    storing: Option<Storing>,
+    filling: Option<Box<Filling>>,
+    storing: Option<Box<Storing>>,
     pub client_lost: bool,
     /// Why the last try failed, of `next`.
     pub last_cause: u32,
@@ -81,26 +80,24 @@ enum Seat {
 impl<'a> Passage<'a> {
     pub fn new(
         r: &'a Rc<Request>,
-        location: Arc<Location>,
+        conf: &'a Proxy,
         target: Target,
         family: Family,
         caching: Option<Caching>,
-    ) -> Result<Self, u16> {
+    ) -> Result<Box<Self>, u16> {
         let seed = balancer::seed(r, &target.group);
         let mut choices = Choices { family, ..Choices::default() };
         if let Some(caching) = &caching {
-            let conf = family.conf(&location.scope);
             choices.conditional = caching.conditional(r, &conf.cache);
         }
-        let mut passage = Self::forward(r, location, Forward { target, seed, choices })?;
-        passage.caching = caching;
+        let mut passage = Self::forward(r, conf, Forward { target, seed, choices })?;
+        passage.caching = caching.map(Box::new);
         Ok(passage)
     }
 
     /// The way to a target chosen at run time.
-    pub fn forward(r: &'a Rc<Request>, location: Arc<Location>, to: Forward) -> Result<Self, u16> {
+    pub fn forward(r: &'a Rc<Request>, conf: &'a Proxy, to: Forward) -> Result<Box<Self>, u16> {
         let Forward { target, seed, mut choices } = to;
-        let conf = choices.family.conf(&location.scope);
         let outgoing = Outgoing::build(r, conf, &target, &choices)?;
         let tries = target.group.tries(seed);
         let most = choices.tries.unwrap_or(conf.next_upstream_tries() as usize);
@@ -112,10 +109,10 @@ impl<'a> Passage<'a> {
         let listed = tries.left().max(usize::from(balancer.is_some()));
         let left = if most > 0 { listed.min(most) } else { listed };
         r.ext::<Current>().set(target.group.clone());
-        Ok(Self {
+        Ok(Box::new(Self {
             r,
+            conf,
             balancer,
-            location,
             target,
             outgoing,
             tries,
@@ -132,11 +129,12 @@ impl<'a> Passage<'a> {
             storing: None,
             client_lost: Background::is(r),
             last_cause: 0,
-        })
+        }))
     }
 
-    pub fn conf(&self) -> &Proxy {
-        self.choices.family.conf(&self.location.scope)
+    /// The settings of its family.
+    pub fn conf(&self) -> &'a Proxy {
+        self.conf
     }
 
     pub fn family(&self) -> Family {
@@ -160,13 +158,14 @@ impl<'a> Passage<'a> {
     /// Lets the cache have a copy of the answer, if it wants one.
     pub fn keep_answer(&mut self, head: &ResponseHead) {
         if let Some(caching) = self.caching.take() {
-            self.filling = caching.fill(self.r, self.conf(), head, self.outgoing.is_head);
+            let filling = caching.fill(self.r, self.conf(), head, self.outgoing.is_head);
+            self.filling = filling.map(Box::new);
         }
     }
 
     /// Lets a file have a copy of the answer, if the location stores answers.
     pub fn store_answer(&mut self, head: &ResponseHead) {
-        self.storing = Storing::begin(self.r, self.conf(), head);
+        self.storing = Storing::begin(self.r, self.conf(), head).map(Box::new);
     }
 
     pub fn keeps_answer(&self) -> bool {
@@ -193,7 +192,7 @@ impl<'a> Passage<'a> {
     }
 
     /// Tries peers until one gives a usable answer; otherwise the status to end with.
-    pub async fn answer(&mut self) -> Result<Reply, u16> {
+    pub async fn answer(&mut self) -> Result<Box<Reply>, u16> {
         loop {
             let fault = match self.attempt().await {
                 Ok(reply) => match self.unwanted(&reply) {
@@ -213,7 +212,7 @@ impl<'a> Passage<'a> {
 
     /// Runs a step of the exchange while watching whether the client is still there.
     pub async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, End> {
-        let wanted = self.caching.as_ref().is_some_and(Caching::is_cacheable);
+        let wanted = self.caching.as_ref().is_some_and(|caching| caching.is_cacheable());
         if wanted
             || self.keeps_answer()
             || self.conf().ignore_client_abort()
@@ -285,6 +284,9 @@ impl<'a> Passage<'a> {
     /// Tells those who judge peers by live traffic.
     pub fn report(&self, kind: ReportKind, step: Step) {
         let group = &self.target.group;
+        if !group.listens() {
+            return;
+        }
         let peer = match &self.seat {
             Some(Seat::Picked(picked)) => Some(picked.peer().clone()),
             Some(Seat::Chosen(addr)) => {
@@ -301,7 +303,7 @@ impl<'a> Passage<'a> {
         }
     }
 
-    async fn attempt(&mut self) -> Result<Reply, End> {
+    async fn attempt(&mut self) -> Result<Box<Reply>, End> {
         self.sent = false;
         self.reused = false;
         self.enters(During::Connecting);
@@ -332,18 +334,18 @@ impl<'a> Passage<'a> {
         Ok(reply)
     }
 
-    async fn exchange(&self, link: Link) -> Result<Reply, End> {
+    async fn exchange(&self, link: Link) -> Result<Box<Reply>, End> {
         let lost = |error: std::io::Error| End::Status(outgoing::file_lost(self.r, &error));
         if self.http2() {
             let Outgoing { head, body, is_head, .. } = &self.outgoing;
             let source = body.source(self.r).map_err(lost)?;
             let call = h2::call::run(link, head, source, *is_head, self.limits());
-            return self.guard(call).await?;
+            return self.guard(Box::pin(call)).await?;
         }
         let limits = self.limits();
         if let Some(command) = &self.choices.command {
             let reply = memc::reply::run(link, command, &limits);
-            return self.guard(reply).await?.map_err(End::Try);
+            return self.guard(Box::pin(reply)).await?.map_err(End::Try);
         }
         let unsent = Unsent::new(self.r, &self.outgoing).map_err(lost)?;
         let reading = Reading::new(self.r, self.family(), limits.head_bytes);
@@ -417,6 +419,11 @@ impl<'a> Passage<'a> {
         if kept && let Some(link) = Link::take(&self.target.group, addr, tls, self.http2()) {
             return Ok(link);
         }
+        Box::pin(self.dial(addr, tls)).await
+    }
+
+    /// A new connection to the peer.
+    async fn dial(&mut self, addr: &Addr, tls: bool) -> Result<Link, End> {
         let how = Dial {
             bind: self.local_address()?,
             timeout: Some(self.limits().connect),
@@ -439,7 +446,7 @@ impl<'a> Passage<'a> {
         }
         self.enters(During::Handshake);
         let host = self.turn.peer.borrow().as_ref().and_then(|chosen| chosen.host.clone());
-        let shaken = secure::handshake(self, stream, host);
+        let shaken = Box::pin(secure::handshake(self, stream, host));
         let limited = tokio::time::timeout(self.limits().connect, shaken);
         let shaken = self.guard(limited).await?;
         clock::update();

@@ -5,7 +5,7 @@
 //!                                                        └ too much unsent? wait for the client
 //! ```
 
-use std::{future::poll_fn, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -96,17 +96,14 @@ async fn read(
     room: usize,
     limit: Duration,
 ) -> Result<usize, End> {
-    let stream = &mut reply.link.stream;
-    let reading = poll_fn(|cx| exchange::poll_read(stream, raw, room, cx));
-    let read = p.guard(tokio::time::timeout(limit, reading)).await;
-    clock::update();
-    match read? {
-        Ok(Ok(count)) => Ok(count),
-        Ok(Err(error)) => {
+    let reading = exchange::read_within(&mut reply.link, raw, room, limit);
+    match p.guard(reading).await? {
+        Some(Ok(count)) => Ok(count),
+        Some(Err(error)) => {
             p.r.log(Level::Error, format_args!("recv() failed {}", Errno(&error)));
             Err(End::Try(Fault::Closed))
         }
-        Err(_) => {
+        None => {
             log(p, Level::Error, fault::TIMED_OUT);
             Err(End::Try(Fault::Timeout(During::ReadingBody)))
         }

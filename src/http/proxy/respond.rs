@@ -33,12 +33,12 @@ use super::{
 };
 
 /// Answers the client with what the upstream said.
-pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
+pub async fn run(p: &mut Passage<'_>, mut reply: Box<Reply>) -> Flow {
     let r = p.r;
     if reply.headless {
-        return headless(p, reply).await;
+        return Box::pin(headless(p, reply)).await;
     }
-    let head = Rc::new(reply.head.clone());
+    let head = reply.head.clone();
     r.upstream.borrow_mut().head = Some(head.clone());
     if let Some(flow) = acted_upon(r, p.conf(), &head) {
         if let (Flow::Status(_), Some(caching)) = (flow, &p.caching) {
@@ -70,7 +70,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
         return error.flow();
     }
     if upgrade {
-        return tunnel::run(p, reply).await;
+        return Box::pin(tunnel::run(p, reply)).await;
     }
     if r.header_only.get() && !p.keeps_answer() {
         dismiss(p, reply);
@@ -79,7 +79,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
     let unbuffered = matches!(p.family(), Family::Grpc | Family::Memcached | Family::Memc);
     let at_once = unbuffered || !buffers(p.conf(), &head);
     let outcome = match reply.call {
-        Some(_) => h2::relay::run(p, &mut reply, at_once).await,
+        Some(_) => Box::pin(h2::relay::run(p, &mut reply, at_once)).await,
         None => {
             let body = exchange::body_end(&reply, p.outgoing.is_head);
             relay::run(p, &mut reply, body, at_once).await
@@ -95,7 +95,7 @@ pub fn acted_upon(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) -> Option<
 }
 
 /// HTTP/0.9: the bytes go through as they are, without a head of ours.
-async fn headless(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
+async fn headless(p: &mut Passage<'_>, mut reply: Box<Reply>) -> Flow {
     p.r.set_status(200);
     p.r.keepalive.set(false);
     if p.r.capture.is_some() {
@@ -111,7 +111,7 @@ async fn headless(p: &mut Passage<'_>, mut reply: Reply) -> Flow {
 }
 
 /// Gives the peer back after the body, and the connection when it can be used again.
-fn ended(p: &mut Passage<'_>, reply: Reply, outcome: Result<bool, End>) -> Flow {
+fn ended(p: &mut Passage<'_>, reply: Box<Reply>, outcome: Result<bool, End>) -> Flow {
     match outcome {
         Ok(reusable) => {
             if reusable && !reply.head.close && !reply.unsent {
@@ -135,12 +135,12 @@ fn ended(p: &mut Passage<'_>, reply: Reply, outcome: Result<bool, End>) -> Flow 
 }
 
 /// Ends the exchange without the answer, which is taken from somewhere else.
-pub fn put_aside(p: &mut Passage<'_>, reply: Reply) {
+pub fn put_aside(p: &mut Passage<'_>, reply: Box<Reply>) {
     dismiss(p, reply);
 }
 
 /// Ends the exchange without the body; a connection without one can be kept.
-fn dismiss(p: &mut Passage<'_>, mut reply: Reply) {
+fn dismiss(p: &mut Passage<'_>, mut reply: Box<Reply>) {
     if let Some(call) = &reply.call {
         if call.is_over(&mut reply.link) {
             p.keep(reply.link);
@@ -184,7 +184,7 @@ fn redirected(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) -> Option<Flow
     if conf.ignore_headers() & ignore::REDIRECT != 0 {
         return None;
     }
-    let (_, target) = lines(head, "X-Accel-Redirect").next()?;
+    let target = accel(head, "X-Accel-Redirect")?;
     for line in &head.headers {
         let name = line.name.of(&head.raw);
         if REDIRECT_KEEPS.iter().any(|kept| kept.as_bytes().eq_ignore_ascii_case(name)) {
@@ -228,12 +228,12 @@ pub fn shape(r: &Rc<Request>, family: Family, conf: &Proxy, head: &ResponseHead)
         out.status_line = Some(line).filter(|line| !line.is_empty());
     }
     for line in &head.headers {
-        if !conf.hides(family, line.name.of(&head.raw)) {
+        if !conf.hides(family, line, &head.raw) {
             copy(r, conf, head, line);
         }
     }
     if conf.ignore_headers() & ignore::CHARSET == 0
-        && let Some((_, charset)) = lines(head, "X-Accel-Charset").next()
+        && let Some(charset) = accel(head, "X-Accel-Charset")
     {
         charset::override_with(r, charset);
     }
@@ -241,12 +241,15 @@ pub fn shape(r: &Rc<Request>, family: Family, conf: &Proxy, head: &ResponseHead)
 
 /// Takes one line over, unless it is about the connection.
 fn copy(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead, line: &HeaderLine) {
-    let name = head.raw.slice(line.name.range());
+    if matches!(
+        line.known,
+        Known::ContentLength | Known::TransferEncoding | Known::Connection | Known::KeepAlive
+    ) {
+        return;
+    }
+    let name = line.name.of(&head.raw);
     let value = head.raw.slice(line.value.range());
     let value = match line.known {
-        Known::ContentLength | Known::TransferEncoding | Known::Connection | Known::KeepAlive => {
-            return;
-        }
         Known::ContentType => return r.headers_out.borrow_mut().set_content_type(value),
         Known::LastModified => {
             let seconds = date::parse_http_time(&value);
@@ -263,6 +266,7 @@ fn copy(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead, line: &HeaderLine) {
         }
         _ => value,
     };
+    let name = head.raw.slice(line.name.range());
     r.headers_out.borrow_mut().list.add(name, value);
 }
 
@@ -276,7 +280,7 @@ fn location(r: &Rc<Request>, conf: &Proxy, value: Bytes) -> Bytes {
 /// `X-Accel-Limit-Rate`: how fast the client may have it.
 fn limit_rate(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
     if conf.ignore_headers() & ignore::LIMIT_RATE == 0
-        && let Some((_, word)) = lines(head, "X-Accel-Limit-Rate").next()
+        && let Some(word) = accel(head, "X-Accel-Limit-Rate")
         && let Some(rate) = units::parse_number(&word)
     {
         limit_rate::set(r, rate);
@@ -285,7 +289,7 @@ fn limit_rate(r: &Rc<Request>, conf: &Proxy, head: &ResponseHead) {
 
 /// Whether the body is gathered before it is passed on.
 fn buffers(conf: &Proxy, head: &ResponseHead) -> bool {
-    let word = lines(head, "X-Accel-Buffering").next().map(|(_, value)| value);
+    let word = accel(head, "X-Accel-Buffering");
     if conf.ignore_headers() & ignore::BUFFERING == 0 {
         match word {
             Some(word) if word.eq_ignore_ascii_case(b"no") => return false,
@@ -294,6 +298,14 @@ fn buffers(conf: &Proxy, head: &ResponseHead) -> bool {
         }
     }
     conf.buffering()
+}
+
+/// A line of those that ask something of the proxy; most answers have none.
+fn accel(head: &ResponseHead, wanted: &str) -> Option<Bytes> {
+    let mut lines = head.headers.iter().filter(|line| line.known == Known::Accel);
+    let line =
+        lines.find(|line| line.name.of(&head.raw).eq_ignore_ascii_case(wanted.as_bytes()))?;
+    Some(head.raw.slice(line.value.range()))
 }
 
 fn lines<'a>(head: &'a ResponseHead, wanted: &'a str) -> impl Iterator<Item = (Bytes, Bytes)> + 'a {

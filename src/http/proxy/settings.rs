@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     conf::{Part, inherit},
     http::template::Template,
+    net::http1::{HeaderLine, Known},
     upstream::Group,
 };
 
@@ -89,7 +90,7 @@ pub enum Pass {
 /// A `proxy_pass` without variables.
 pub struct Fixed {
     pub group: Arc<Group>,
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// The path and arguments behind the address, empty for none.
     pub uri: Bytes,
     /// Length of the location's name, which `uri` takes the place of.
@@ -185,15 +186,19 @@ impl Proxy {
     }
 
     /// Whether the upstream's line of this name stays behind.
-    pub fn hides(&self, family: Family, name: &[u8]) -> bool {
+    pub fn hides(&self, family: Family, line: &HeaderLine, raw: &[u8]) -> bool {
+        let name = line.name.of(raw);
         let listed = |list: &Option<Arc<Vec<Bytes>>>| {
             list.as_ref().is_some_and(|list| list.iter().any(|n| n.eq_ignore_ascii_case(name)))
         };
-        let usual: &[&str] =
-            if family.is_cgi() { &["Status"] } else { &["Date", "Server", "X-Pad"] };
-        let hidden = usual.iter().chain(HIDDEN).any(|n| n.as_bytes().eq_ignore_ascii_case(name))
-            || listed(&self.hide_headers);
-        hidden && !listed(&self.pass_headers)
+        let is = |usual: &str| name.eq_ignore_ascii_case(usual.as_bytes());
+        let usual = match line.known {
+            Known::Date | Known::Server => !family.is_cgi(),
+            Known::Accel => ACCEL.iter().any(|usual| is(usual)),
+            Known::Other => is(if family.is_cgi() { "Status" } else { "X-Pad" }),
+            _ => false,
+        };
+        (usual || listed(&self.hide_headers)) && !listed(&self.pass_headers)
     }
 }
 
@@ -284,7 +289,7 @@ pub mod ignore {
 }
 
 /// What is hidden in all families.
-const HIDDEN: &[&str] = &[
+const ACCEL: &[&str] = &[
     "X-Accel-Expires",
     "X-Accel-Redirect",
     "X-Accel-Limit-Rate",

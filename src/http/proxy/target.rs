@@ -25,7 +25,7 @@ use super::{
 /// A resolved `proxy_pass`.
 pub struct Target {
     pub group: Arc<Group>,
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// The URI to ask for, with arguments.
     pub uri: Bytes,
 }
@@ -33,43 +33,53 @@ pub struct Target {
 impl Target {
     /// Finds the target of this request; an error is the status to end with.
     pub async fn find(r: &Rc<Request>, pass: &Pass, family: Family) -> Result<Self, u16> {
-        let (origin, path, replaced, group) = match pass {
+        match pass {
             Pass::Fixed(fixed) => {
                 let Fixed { origin, uri, replaced, group, .. } = &**fixed;
-                (origin.clone(), uri.clone(), Some(*replaced), Ok(group.clone()))
+                let uri = begin(r, family, origin, uri.clone(), Some(*replaced))?;
+                Ok(Self { group: group.clone(), origin: origin.clone(), uri })
             }
-            Pass::Variable(url) => {
-                let text = url.eval(r);
-                let (url, tls) = parse(r, &text, family)?;
-                let path = match url.uri.first() {
-                    Some(b'?') => [b"/", &url.uri[..]].concat().into(),
-                    _ => Bytes::copy_from_slice(&url.uri),
-                };
-                match family {
-                    Family::Http => (origin(&url, tls), path, None, Err(url)),
-                    _ => (authority(&url, tls), path, Some(0), Err(url)),
-                }
-            }
-        };
-        let has_uri = matches!(family, Family::Http | Family::Grpc);
-        let uri = if has_uri { uri(r, path, replaced) } else { Bytes::new() };
-        if has_uri && uri.is_empty() {
-            r.log(Level::Error, format_args!("zero length URI to proxy"));
-            return Err(500);
+            Pass::Variable(url) => Box::pin(Self::named(r, &url.eval(r), family)).await,
         }
-        r.upstream_begins(Facts {
-            scheme: family.scheme(origin.tls),
-            host: origin.host.clone(),
-            port: origin.port.clone(),
-            uri: uri.clone(),
-            ..Facts::default()
-        });
-        let group = match group {
-            Ok(group) => group,
-            Err(url) => group_of(r, &url).await?,
-        };
-        Ok(Self { group, origin, uri })
     }
+
+    /// The target that a text with variables in it names.
+    async fn named(r: &Rc<Request>, text: &Bytes, family: Family) -> Result<Self, u16> {
+        let (url, tls) = parse(r, text, family)?;
+        let path = match url.uri.first() {
+            Some(b'?') => [b"/", &url.uri[..]].concat().into(),
+            _ => Bytes::copy_from_slice(&url.uri),
+        };
+        let (origin, replaced) = match family {
+            Family::Http => (origin(&url, tls).into(), None),
+            _ => (authority(&url, tls).into(), Some(0)),
+        };
+        let uri = begin(r, family, &origin, path, replaced)?;
+        Ok(Self { group: group_of(r, &url).await?, origin, uri })
+    }
+}
+
+/// Makes the URI to ask for, and notes whom the request is passed to.
+fn begin(
+    r: &Rc<Request>,
+    family: Family,
+    origin: &Arc<Origin>,
+    path: Bytes,
+    replaced: Option<usize>,
+) -> Result<Bytes, u16> {
+    let has_uri = matches!(family, Family::Http | Family::Grpc);
+    let uri = if has_uri { uri(r, path, replaced) } else { Bytes::new() };
+    if has_uri && uri.is_empty() {
+        r.log(Level::Error, format_args!("zero length URI to proxy"));
+        return Err(500);
+    }
+    r.upstream_begins(Facts {
+        scheme: family.scheme(origin.tls),
+        origin: Some(origin.clone()),
+        uri: uri.clone(),
+        ..Facts::default()
+    });
+    Ok(uri)
 }
 
 /// What `:authority` says of an address: the port too, if one was written.

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Runs until one side has ended; the head of the response has been sent.
-pub async fn run(p: &mut Passage<'_>, reply: Reply) -> Flow {
+pub async fn run(p: &mut Passage<'_>, reply: Box<Reply>) -> Flow {
     let r = p.r;
     p.enters(During::Upgraded);
     r.keepalive.set(false);
@@ -56,7 +56,7 @@ struct Tunnel {
     up: BytesMut,
     /// Just come from it.
     down: BytesMut,
-    reply: Reply,
+    reply: Box<Reply>,
 }
 
 impl Tunnel {

@@ -1,6 +1,6 @@
 //! `$proxy_*` and `$upstream_*`.
 
-use std::{fmt::Write, rc::Rc};
+use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
@@ -10,9 +10,11 @@ use crate::http::{
     vars::{VarRow, var_live},
 };
 
+use super::settings::Origin;
+
 pub const VARS: &[VarRow] = &[
-    var_live("proxy_host", |r, _| known(r.upstream.borrow().host.clone())),
-    var_live("proxy_port", |r, _| known(r.upstream.borrow().port.clone())),
+    var_live("proxy_host", |r, _| known(origin(r)?.host.clone())),
+    var_live("proxy_port", |r, _| known(origin(r)?.port.clone())),
     var_live("proxy_add_x_forwarded_for", |r, _| {
         let client = r.conn.remote_text.borrow().clone();
         match r.headers_in.borrow().joined(b"X-Forwarded-For", b", ") {
@@ -62,6 +64,10 @@ pub const VARS: &[VarRow] = &[
     }),
     var_live("upstream_last_addr", |r, _| known(r.upstream_trace.borrow().last()?.peer.clone())),
 ];
+
+fn origin(r: &Request) -> Option<Arc<Origin>> {
+    r.upstream.borrow().origin.clone()
+}
 
 fn known(text: Bytes) -> Option<Bytes> {
     Some(text).filter(|text| !text.is_empty())

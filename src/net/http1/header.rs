@@ -56,6 +56,8 @@ pub enum Known {
     Location,
     LastModified,
     Trailer,
+    /// `X-Accel-…`: asks something of the proxy.
+    Accel,
 }
 
 /// What stands at a place where a header line may begin.
@@ -116,8 +118,19 @@ impl Known {
             19 => &[("If-Unmodified-Since", Self::IfUnmodifiedSince)],
             _ => &[],
         };
-        let is_name = |row: &&(&str, Self)| row.0.as_bytes().eq_ignore_ascii_case(name);
-        rows.iter().find(is_name).map_or(Self::Other, |&(_, known)| known)
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        for (row, known) in rows {
+            // The first letter tells most names apart.
+            let row = row.as_bytes();
+            if row[0] | 0x20 == first && (row == name || row.eq_ignore_ascii_case(name)) {
+                return *known;
+            }
+        }
+        let accel = first == b'x' && name.len() > ACCEL.len();
+        if accel && name[..ACCEL.len()].eq_ignore_ascii_case(ACCEL) {
+            return Self::Accel;
+        }
+        Self::Other
     }
 
     /// Whether a request with two of these is refused.
@@ -217,6 +230,8 @@ fn value(cursor: &mut Cursor<'_>, line_start: usize) -> Result<Span, Stop<Malfor
 fn malformed<T>(start: usize, end: usize) -> Result<T, Stop<Malformed>> {
     Err(Stop::Bad(Malformed { start, end }))
 }
+
+const ACCEL: &[u8] = b"X-Accel-";
 
 /// Letters, digits and dashes: what header names are made of.
 const NAME_BYTES: [bool; 256] = {

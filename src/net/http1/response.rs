@@ -244,7 +244,8 @@ impl Parser {
         header.known = Known::of(header.name.of(buf));
         let value = header.value.of(buf);
         let name = header.name.of(buf);
-        let once = header.known == Known::Other && is_singular(name);
+        let unnamed = matches!(header.known, Known::Other | Known::Accel);
+        let once = unnamed && is_singular(name);
         let before = self.headers.iter().find(|h| match once {
             true => h.name.of(buf).eq_ignore_ascii_case(name),
             false => h.known == header.known,

@@ -93,16 +93,15 @@ impl Tries {
 
     /// Picks the next peer and counts the request in.
     pub fn next(&mut self, now_s: i64) -> Result<Picked, NoLivePeers> {
-        let snapshot = self.snapshot.clone();
-        let at = match self.group.algo().pick(set_of(&snapshot, &self.turn), &mut self.turn, now_s)
-        {
+        let set = set_of(&self.snapshot, &self.turn);
+        let at = match self.group.algo().pick(set, &mut self.turn, now_s) {
             Some(at) => Some(at),
             None => self.switch_to_backup(now_s),
         };
         let Some(at) = at else {
             return Err(NoLivePeers { group: self.group.host().to_owned() });
         };
-        let set = set_of(&snapshot, &self.turn);
+        let set = set_of(&self.snapshot, &self.turn);
         let (single, peer) = (set.is_single(), set.peers()[at].clone());
         self.turn.mark(at);
         peer.enter(now_s, !single);

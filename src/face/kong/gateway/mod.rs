@@ -108,7 +108,7 @@ fn plan(
         ..Choices::default()
     };
     let port = Bytes::from(service.port.to_string());
-    let origin = Origin { tls: service.is_tls(), host, port };
+    let origin = Origin { tls: service.is_tls(), host, port }.into();
     let seed = seed::seed(r, &upstream.conf, &found.captures, asked);
     Forward { target: Target { group: upstream.group.clone(), origin, uri }, seed, choices }
 }

@@ -75,14 +75,14 @@ pub async fn run(
     source: Source,
     is_head: bool,
     limits: Limits,
-) -> Result<Reply, End> {
+) -> Result<Box<Reply>, End> {
     let mut call = Box::new(Call::begin(&mut link, block, source, is_head));
     call.list_bytes = limits.head_bytes;
     loop {
         if let Event::Head(head) = call.next(&mut link, &limits).await? {
-            return Ok(Reply {
+            return Ok(Box::new(Reply {
                 link,
-                head,
+                head: head.into(),
                 headless: false,
                 rest: BytesMut::new(),
                 received: call.received,
@@ -91,7 +91,7 @@ pub async fn run(
                 call: Some(call),
                 records: None,
                 tail: None,
-            });
+            }));
         }
     }
 }

@@ -122,7 +122,7 @@ async fn answer(r: &Rc<Request>, family: Family) -> Result<Flow, u16> {
     let command = Some(Rc::new(command));
     let choices = Choices { family, command, ..Choices::default() };
     let to = Forward { target, seed, choices };
-    let mut passage = Passage::forward(r, location.clone(), to)?;
+    let mut passage = Passage::forward(r, family.conf(&location.scope), to)?;
     let reply = passage.answer().await?;
     if reply.head.status == 404 {
         respond::put_aside(&mut passage, reply);

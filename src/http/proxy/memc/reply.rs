@@ -5,8 +5,6 @@
 //!  STORED\r\n, 42\r\n, STAT …\r\nEND\r\n       ─▶ status by the word, the lines as the body
 //! ```
 
-use std::future::poll_fn;
-
 use bstr::BStr;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
@@ -27,7 +25,7 @@ use crate::{
 use super::command::{Command, Kind};
 
 /// Sends the command and reads up to where its body begins. The link is lost with an error.
-pub async fn run(mut link: Link, command: &Command, limits: &Limits) -> Result<Reply, Fault> {
+pub async fn run(mut link: Link, command: &Command, limits: &Limits) -> Result<Box<Reply>, Fault> {
     let sent = tokio::time::timeout(limits.send, link.stream.write_all(&command.bytes)).await;
     clock::update();
     sent.map_err(|_| Fault::Timeout(During::Sending))?.map_err(Fault::Send)?;
@@ -36,17 +34,15 @@ pub async fn run(mut link: Link, command: &Command, limits: &Limits) -> Result<R
     let mut received = 0;
     loop {
         let room = limits.head_bytes.saturating_sub(buf.len()).max(1);
-        let read = poll_fn(|cx| exchange::poll_read(&mut link.stream, &mut buf, room, cx));
-        let read = tokio::time::timeout(limits.read, read).await;
-        clock::update();
-        match read.map_err(|_| Fault::Timeout(During::ReadingHead))?.map_err(Fault::Recv)? {
+        let read = exchange::read_within(&mut link, &mut buf, room, limits.read).await;
+        match read.ok_or(Fault::Timeout(During::ReadingHead))?.map_err(Fault::Recv)? {
             0 => return Err(Fault::Closed),
             count => received += count as u64,
         }
         if let Some(answer) = parse(command, &mut buf)? {
-            return Ok(Reply {
+            return Ok(Box::new(Reply {
                 link,
-                head: head(answer.status, answer.length)?,
+                head: head(answer.status, answer.length)?.into(),
                 headless: false,
                 rest: buf,
                 received,
@@ -55,7 +51,7 @@ pub async fn run(mut link: Link, command: &Command, limits: &Limits) -> Result<R
                 call: None,
                 records: None,
                 tail: Some(answer.tail),
-            });
+            }));
         }
         if buf.len() >= limits.head_bytes {
             return Err(Fault::Invalid("memcached sent too big response".into()));
