@@ -2,6 +2,7 @@
 --   B.N       native functions by "topic.verb"; they check phases and arguments and raise
 --   B.F       C functions, called through FFI
 --   B.S       words shared with native code: S.phase, S.exiting, S.table
+--   B.clock   the time this turn of the loop has
 --   B.ask     passes native results on, or waits when the result is the mark of a prepared wait
 --   B.ngx     the ngx table
 --   B.module  adds a module that always answers to require(name)
@@ -18,6 +19,8 @@ local B = {
   N = natives,
   F = {},
   S = ffi.cast("moonbeat_words *", marks[3]),
+  -- Seconds since 1970, once the thread has a clock of its own. No loop takes them for a constant.
+  clock = ffi.cast("const volatile double *", marks[4]),
   ASK = marks[1],
   config = config,
   ngx = { thread = {}, timer = {}, req = {}, resp = {}, re = {}, worker = {}, config = {} },

@@ -1,14 +1,18 @@
 -- Time and dates; the phase a script is in.
 local B = ...
 local N, F, S, ngx = B.N, B.F, B.S, B.ngx
-local C_now, C_time, C_update_time = F.now, F.time, F.update_time
+local C_now, C_update_time, clock = F.now, F.update_time, B.clock
+local floor = math.floor
 
-function ngx.now()
-  return C_now()
+local function now()
+  local shown = clock[0]
+  return shown ~= 0 and shown or C_now()
 end
 
+ngx.now = now
+
 function ngx.time()
-  return C_time()
+  return floor(now())
 end
 
 function ngx.update_time()

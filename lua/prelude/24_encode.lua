@@ -24,6 +24,18 @@ local function through(what, s, option)
   return ffi_string(out[0], length)
 end
 
+-- The same for what is short as a rule, without a copy on the way.
+local ROOM = 1024
+local into, room = B.F.encode_into, ffi.new("char[?]", ROOM)
+
+local function briefly(what, s, option)
+  local length = into(what, s, #s, option, room, ROOM)
+  if length >= 0 then
+    return ffi_string(room, length)
+  end
+  return through(what, s, option)
+end
+
 local function escape_uri(s, kind)
   return through(ESCAPE, s, kind or 2)
 end
@@ -45,15 +57,15 @@ function ngx.unescape_uri(s)
 end
 
 function ngx.md5(s)
-  return through(MD5, text(s), 0)
+  return briefly(MD5, text(s), 0)
 end
 
 function ngx.md5_bin(s)
-  return through(MD5_BIN, text(s), 0)
+  return briefly(MD5_BIN, text(s), 0)
 end
 
 function ngx.sha1_bin(s)
-  return through(SHA1_BIN, text(s), 0)
+  return briefly(SHA1_BIN, text(s), 0)
 end
 
 local crc32 = N["encode.crc32"]
@@ -65,7 +77,7 @@ end
 ngx.crc32_long = ngx.crc32_short
 
 local function encode_base64(s, no_padding)
-  return through(BASE64, s, no_padding and 1 or 0)
+  return briefly(BASE64, s, no_padding and 1 or 0)
 end
 
 function ngx.encode_base64(s, no_padding)

@@ -52,7 +52,14 @@ pub fn update() {
         wall
     };
     CACHE.set(Some((known, mono_ms)));
+    SHOWN.with(|shown| shown.set(known.as_secs_f64()));
     TICKS.set(0);
+}
+
+/// Where this thread's [`wall`] stands in seconds, for Lua to read without a call; 0 as long as the
+/// thread never updates. It stands there for as long as the thread lives.
+pub fn shown() -> *const f64 {
+    SHOWN.with(|shown| shown.as_ptr().cast_const())
 }
 
 /// Refreshes now and then: for places that are passed many times in a turn of the loop.
@@ -130,6 +137,7 @@ thread_local! {
     static TICKS: Cell<u32> = const { Cell::new(0) };
     /// When the system was asked for the wall time, and its answer.
     static WALL: Cell<(u64, Wall)> = const { Cell::new((0, Wall { secs: 0, msec: 0 })) };
+    static SHOWN: Cell<f64> = const { Cell::new(0.0) };
     static CACHE: Cell<Option<(Wall, u64)>> = const { Cell::new(None) };
 }
 

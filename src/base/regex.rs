@@ -24,6 +24,8 @@ pub struct Regex {
     flags: Flags,
     captures: usize,
     names: Vec<(Box<[u8]>, usize)>,
+    /// Nothing has to be looked at before its machine code is run.
+    runs_at_once: bool,
 }
 
 /// How a pattern is compiled: the letters of `ngx.re`, and nginx's `~*`.
@@ -153,7 +155,7 @@ impl Regex {
             )
         };
         let code = NonNull::new(code).ok_or_else(|| compile_error(pattern, error, offset))?;
-        let mut regex = Self { code, flags, captures: 0, names: Vec::new() };
+        let mut regex = Self { code, flags, captures: 0, names: Vec::new(), runs_at_once: false };
         if flags.jit {
             // A pattern that JIT cannot take is interpreted, as in nginx.
             // SAFETY: the code is live and no other thread has seen it yet.
@@ -161,6 +163,7 @@ impl Regex {
         }
         regex.captures = regex.info::<u32>(ffi::PCRE2_INFO_CAPTURECOUNT) as usize;
         regex.names = regex.read_names();
+        regex.runs_at_once = regex.can_run_at_once(pattern);
         Ok(regex)
     }
 
@@ -234,6 +237,11 @@ impl Regex {
         context: *mut ffi::pcre2_match_context_8,
     ) -> i32 {
         let (code, text, len) = (self.code.as_ptr(), subject.as_ptr(), subject.len());
+        if self.runs_at_once && from <= len {
+            // SAFETY: as below; what PCRE2 would look at before is known: there is code of JIT, no
+            // UTF-8 that could be broken, no option of the pattern's own, and the offset is inside.
+            return unsafe { ffi::pcre2_jit_match_8(code, text, len, from, 0, data, context) };
+        }
         if !self.flags.dfa {
             // SAFETY: code, data and context are live; pointer and length name `subject`; PCRE2
             // itself refuses an offset past the end.
@@ -243,6 +251,16 @@ impl Regex {
         let (work, size) = (workspace.as_mut_ptr(), workspace.len());
         // SAFETY: as above; the workspace is valid for its length.
         unsafe { ffi::pcre2_dfa_match_8(code, text, len, from, 0, data, context, work, size) }
+    }
+
+    /// `(*VERB)` at the start of a pattern can be an option of matching.
+    fn can_run_at_once(&self, pattern: &[u8]) -> bool {
+        let options = self.info::<u32>(ffi::PCRE2_INFO_ALLOPTIONS);
+        self.flags.jit
+            && !self.flags.dfa
+            && options & ffi::PCRE2_UTF == 0
+            && !pattern.starts_with(b"(*")
+            && self.info::<usize>(ffi::PCRE2_INFO_JITSIZE) != 0
     }
 
     /// A property of the code that PCRE2 stores as a `T`.

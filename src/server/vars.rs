@@ -5,10 +5,11 @@
 //!  request: VarSlots[3] unset? ─▶ row.read(r) ─▶ kept, unless the row says it changes
 //! ```
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 
 use bstr::{BStr, BString};
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::regex::Groups;
 use crate::base::regex::Regex;
@@ -96,10 +97,10 @@ struct Slot<S: 'static> {
 
 /// All variables of a configuration.
 pub struct VarTable<S: 'static> {
-    rows: HashMap<&'static str, &'static VarRow<S>>,
+    rows: FxHashMap<&'static [u8], &'static VarRow<S>>,
     prefixes: Vec<&'static VarRow<S>>,
     slots: Vec<Slot<S>>,
-    by_name: HashMap<BString, u32>,
+    by_name: FxHashMap<BString, u32>,
 }
 
 /// A variable mentioned in the configuration.
@@ -113,10 +114,10 @@ impl<S: 'static> Part for VarTable<S> {
 impl<S> Default for VarTable<S> {
     fn default() -> Self {
         Self {
-            rows: HashMap::new(),
+            rows: FxHashMap::default(),
             prefixes: Vec::new(),
             slots: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: FxHashMap::default(),
         }
     }
 }
@@ -127,7 +128,7 @@ impl<S> VarTable<S> {
         for row in rows {
             match row.name.strip_suffix('*') {
                 Some(_) => self.prefixes.push(row),
-                None => _ = self.rows.insert(row.name, row),
+                None => _ = self.rows.insert(row.name.as_bytes(), row),
             }
         }
         self.prefixes.sort_by_key(|row| std::cmp::Reverse(row.name.len()));
@@ -196,15 +197,13 @@ impl<S> VarTable<S> {
     }
 
     fn exact_row(&self, name: &[u8]) -> Option<&'static VarRow<S>> {
-        self.rows.get(std::str::from_utf8(name).ok()?).copied()
+        self.rows.get(name).copied()
     }
 
     fn row(&self, name: &[u8]) -> Option<&'static VarRow<S>> {
-        let text = std::str::from_utf8(name).ok()?;
-        if let Some(row) = self.exact_row(name) {
-            return Some(row);
-        }
-        self.prefixes.iter().copied().find(|row| text.starts_with(row.name.trim_end_matches('*')))
+        let of_family =
+            |row: &&&VarRow<S>| name.starts_with(row.name.trim_end_matches('*').as_bytes());
+        self.exact_row(name).or_else(|| self.prefixes.iter().find(of_family).copied())
     }
 }
 

@@ -11,7 +11,7 @@ use std::ffi::c_int;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD, PAD};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
@@ -200,8 +200,6 @@ const ESCAPE_COMPONENT: i64 = 2;
 /// The digits of set-misc, where a configuration names no others.
 const BASE32: &[u8] = b"0123456789abcdefghijklmnopqrstuv";
 
-const PADDED: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD);
-const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD);
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()

@@ -32,17 +32,12 @@ pub const TOPIC: Topic = Topic {
             ctype: "double (*)(void)",
             addr: FfiAddr(monotonic_ms as *const ()),
         },
-        Ffi { name: "time", ctype: "double (*)(void)", addr: FfiAddr(time as *const ()) },
         Ffi { name: "update_time", ctype: "void (*)(void)", addr: FfiAddr(update as *const ()) },
     ],
 };
 
 extern "C" fn now() -> f64 {
     guard(0.0, || clock::wall().as_secs_f64())
-}
-
-extern "C" fn time() -> f64 {
-    guard(0.0, || clock::wall().secs as f64)
 }
 
 /// Since the machine came up, as nginx counts.

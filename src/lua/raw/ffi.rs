@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Ffi row ── address + C type ──▶ prelude: F.name = ffi.cast(type, address) ──▶ compiled calls
-//!   Words   ── address ───────────▶ prelude: S.phase, read without any call
+//!   Words   ── address ───────────▶ prelude: S.phase, read without any call; so is the clock
 //! ```
 //!
 //! Addresses are handed over instead of names, so that nothing depends on the executable's symbols.
@@ -15,6 +15,8 @@ use std::slice;
 
 use mlua::ffi as c;
 use mlua::lua_State;
+
+use crate::base::clock;
 
 /// A C function offered to the prelude as `F[name]`.
 pub struct Ffi {
@@ -105,5 +107,13 @@ pub(crate) fn push_rows(l: *mut lua_State, rows: impl Iterator<Item = &'static F
 pub(crate) fn push_words(l: *mut lua_State, words: &Words) -> c_int {
     // SAFETY: room for one value; the words live as long as the VM, by the caller's field.
     unsafe { c::lua_pushlightuserdata(l, ptr::from_ref(words).cast_mut().cast()) };
+    1
+}
+
+/// Pushes the address of what `ngx.now` reads. A VM is made, run and closed on one thread, whose
+/// clock outlives it.
+pub(crate) fn push_clock(l: *mut lua_State) -> c_int {
+    // SAFETY: room for one value.
+    unsafe { c::lua_pushlightuserdata(l, clock::shown().cast_mut().cast()) };
     1
 }

@@ -193,10 +193,10 @@ impl Host {
         self.build(|view| ffi::push_rows(view.state(), rows))
     }
 
-    /// Addresses the prelude needs: the two marks and the shared words.
+    /// Addresses the prelude needs: the two marks, the shared words, the thread's clock.
     pub fn marks(self: &Rc<Self>, words: &ffi::Words) -> Func {
         self.build(|view| {
-            view.push_table(3, 0);
+            view.push_table(4, 0);
             for (n, mark) in [ask_mark(), done_mark()].into_iter().enumerate() {
                 // SAFETY: room was reserved by push_table; the mark is consumed by put_item.
                 unsafe { c::lua_pushlightuserdata(self.l, mark) };
@@ -204,6 +204,8 @@ impl Host {
             }
             ffi::push_words(self.l, words);
             view.put_item(3);
+            ffi::push_clock(self.l);
+            view.put_item(4);
         })
     }
 

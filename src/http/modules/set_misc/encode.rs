@@ -6,9 +6,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hmac::{Hmac, Mac};
-use md5::Digest;
+use sha1::Digest;
 
-use crate::base::escape::hex_value;
+use crate::base::{escape::hex_value, md5};
 
 /// Decodes `%XX` and takes `+` for a space; of a broken escape the percent sign is lost.
 pub fn unescape_uri(text: &[u8]) -> Vec<u8> {
@@ -64,7 +64,7 @@ pub fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 pub fn md5(text: &[u8]) -> Vec<u8> {
-    hex(&md5::Md5::digest(text))
+    md5::hex(text).into()
 }
 
 pub fn sha1(text: &[u8]) -> Vec<u8> {

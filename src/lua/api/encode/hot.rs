@@ -1,7 +1,8 @@
 //! Text in, text out by FFI, so that loops around these functions compile.
 //!
 //! ```text
-//!   ngx.md5(s) ─▶ F.encode(MD5, s, #s, 0, out) ─▶ length, and in `out` where the text stands
+//!   ngx.md5(s) ──▶ F.encode_into(MD5, s, #s, 0, room, size) ─▶ length; the text is in `room`
+//!        └ too long ─▶ F.encode(MD5, s, #s, 0, out) ─▶ length, and in `out` where the text stands
 //! ```
 
 use std::cell::RefCell;
@@ -9,18 +10,26 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine;
-use md5::{Digest, Md5};
-use sha1::Sha1;
+use sha1::{Digest, Sha1};
 
-use super::{LENIENT, PADDED, PLAIN};
+use super::LENIENT;
+use crate::base::digits;
 use crate::base::escape::{self, Set};
+use crate::base::md5;
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, Out};
 
-pub const ROWS: &[Ffi] = &[Ffi {
-    name: "encode",
-    ctype: "int (*)(int, const char *, size_t, int, const char **)",
-    addr: FfiAddr(encode as *const ()),
-}];
+pub const ROWS: &[Ffi] = &[
+    Ffi {
+        name: "encode",
+        ctype: "int (*)(int, const char *, size_t, int, const char **)",
+        addr: FfiAddr(encode as *const ()),
+    },
+    Ffi {
+        name: "encode_into",
+        ctype: "int (*)(int, const char *, size_t, int, char *, size_t)",
+        addr: FfiAddr(encode_into as *const ()),
+    },
+];
 
 thread_local! {
     /// What came out last; it stays until the next call of this thread.
@@ -55,28 +64,51 @@ fn append(out: &mut Vec<u8>, what: c_int, text: &[u8], option: c_int) -> bool {
             None => return false,
         },
         2 => *out = escape::lua_unescape(text),
-        3 => append_hex(out, &Md5::digest(text)),
-        4 => out.extend_from_slice(&Md5::digest(text)),
-        5 => out.extend_from_slice(&Sha1::digest(text)),
-        6 => {
-            let engine = if option == 0 { &PADDED } else { &PLAIN };
-            out.resize(base64::encoded_len(text.len(), option == 0).unwrap_or_default(), 0);
-            return engine.encode_slice(text, out).is_ok();
-        }
         // nginx stops at the first padding character and does not ask for padding.
         7 => {
             let end = memchr::memchr(b'=', text).unwrap_or(text.len());
             return LENIENT.decode_vec(&text[..end], out).is_ok();
         }
-        _ => return false,
+        // Whatever there is beside these has a size that is known before.
+        _ => {
+            out.resize(digits::base64_room(text.len()).max(LONGEST_DIGEST), 0);
+            let Some(len) = write(out, what, text, option) else { return false };
+            out.truncate(len);
+        }
     }
     true
 }
 
-fn append_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+/// As `encode`, into the room of the caller; -2 when it does not fit or is not written so.
+extern "C" fn encode_into(
+    what: c_int,
+    text: In<u8>,
+    len: usize,
+    option: c_int,
+    out: Out<u8>,
+    room: usize,
+) -> c_int {
+    let body = || {
+        let written = write(out.slice(room), what, text.slice(len), option);
+        written.map_or(-2, |len| c_int::try_from(len).unwrap_or(-2))
+    };
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(-1)
+}
+
+fn write(out: &mut [u8], what: c_int, text: &[u8], option: c_int) -> Option<usize> {
+    match what {
+        3 => put(out, &md5::hex(text)),
+        4 => put(out, &md5::digest(text)),
+        5 => put(out, &Sha1::digest(text)),
+        6 => digits::base64(text, option == 0, out),
+        _ => None,
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+fn put(out: &mut [u8], bytes: &[u8]) -> Option<usize> {
+    out.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(bytes.len())
+}
+
+/// In hexadecimal digits.
+const LONGEST_DIGEST: usize = 32;
