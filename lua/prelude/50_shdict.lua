@@ -2,6 +2,7 @@
 local B = ...
 local N, F, ngx = B.N, B.F, B.ngx
 local ffi = require "ffi"
+local new_tab = require "table.new"
 local ffi_string = ffi.string
 local type, tostring, tonumber, error, setmetatable = type, tostring, tonumber, error, setmetatable
 
@@ -35,10 +36,12 @@ end
 
 -- Declared as src/lua/api/shdict/hot.rs has it.
 ffi.cdef [[
-  typedef struct { double number; double flags; const char *text; size_t len; } moonbeat_shdict;
+  typedef struct {
+    double number; double flags; const char *text; size_t len; double version; int32_t place;
+  } moonbeat_shdict;
 ]]
 local found = ffi.new "moonbeat_shdict"
-local STRING, NUMBER, BOOL, FORCIBLE = 1, 2, 3, 256
+local STRING, NUMBER, BOOL, KEPT, FORCIBLE = 1, 2, 3, 4, 256
 local ERRORS = {
   [-1] = "key too long", [-2] = "not found", [-3] = "exists", [-4] = "no memory",
   [-5] = "not a number", [-6] = "value is a list", [-7] = "value not a list",
@@ -60,6 +63,22 @@ end
 
 local shdict_get, shdict_store, shdict_incr = F.shdict_get, F.shdict_store, F.shdict_incr
 
+-- The strings that were read from each dictionary, by place, and the versions they had.
+local PLACES = 128
+local texts, versions = {}, {}
+
+local function string_of(number)
+  local value, place, version = ffi_string(found.text, found.len), found.place, found.version
+  if version ~= 0 then
+    -- Whatever happens here, no version stands beside a string that never had it.
+    local seen = versions[number]
+    seen[place] = 0
+    texts[number][place] = value
+    seen[place] = version
+  end
+  return value
+end
+
 function methods.get(dict, key)
   local number, err = number_of(dict), nil
   if type(key) ~= "string" or #key == 0 or #key > 65535 then
@@ -68,10 +87,12 @@ function methods.get(dict, key)
       return nil, err
     end
   end
-  local kind = shdict_get(number, key, #key, found)
+  local kind = shdict_get(number, key, #key, found, versions[number])
   local value
-  if kind == STRING then
-    value = ffi_string(found.text, found.len)
+  if kind == KEPT then
+    value = texts[number][found.place]
+  elseif kind == STRING then
+    value = string_of(number)
   elseif kind == NUMBER then
     value = found.number
   elseif kind == BOOL then
@@ -253,4 +274,9 @@ end
 ngx.shared = {}
 for number, name in ipairs(N["shdict.names"]()) do
   ngx.shared[name] = setmetatable({ N["shdict.find"](name), number }, methods)
+  versions[number] = ffi.new("double[?]", PLACES)
+  texts[number] = new_tab(PLACES, 0)
+  for place = 0, PLACES - 1 do
+    texts[number][place] = false
+  end
 end

@@ -30,9 +30,16 @@ pub fn base64(text: &[u8], is_padded: bool, out: &mut [u8]) -> Option<usize> {
     if rest.is_empty() {
         return Some(len);
     }
-    let bits = rest.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    let high = match *rest {
+        [a, b, c, d, ..] => [a, b, c, d],
+        [a, b, c] => [a, b, c, 0],
+        [a, b] => [a, b, 0, 0],
+        [a] => [a, 0, 0, 0],
+        [] => [0; 4],
+    };
+    let fifth = rest.get(4).map_or(0, |byte| u64::from(*byte) << 8);
     let digits = (rest.len() * 8).div_ceil(6);
-    let word = u64::from_le_bytes(letters(bits << (48 - 8 * rest.len())));
+    let word = u64::from_le_bytes(letters(u64::from(u32::from_be_bytes(high)) << 16 | fifth));
     let beyond = u64::MAX << (8 * digits);
     *words.next()? = (word & !beyond | each(b'=') & beyond).to_le_bytes();
     Some(len + if is_padded { digits.next_multiple_of(4) } else { digits })

@@ -19,4 +19,4 @@ pub mod zones;
 
 pub use self::dict::Dict;
 pub use self::table::{Incr, Outcome, Store, Table};
-pub use self::value::{Error, Item, OwnedValue, Side, Value};
+pub use self::value::{Error, Item, OwnedValue, Side, Stamp, Value};

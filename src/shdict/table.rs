@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::index::Index;
 use super::slab::{Chunk, Slab};
-use super::value::{Error, Item, OwnedValue, Side, Value};
+use super::value::{Error, Item, OwnedValue, Side, Stamp, Value};
 
 /// The store. All `now_ms` are wall-clock milliseconds.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Table {
     index: Index<Stored>,
     slab: Slab,
     size_bytes: usize,
+    /// The version given last.
+    version: u64,
 }
 
 /// How [`Table::store`] treats what is there.
@@ -51,6 +53,7 @@ struct Stored {
     expires_ms: u64,
     flags: u32,
     chunk: Chunk,
+    version: u64,
 }
 
 #[derive(Debug)]
@@ -74,7 +77,7 @@ impl Table {
         // What OpenResty itself allocates in a zone: its root, and the text of its log messages.
         slab.alloc(ROOT_BYTES);
         slab.alloc(LOG_TEXT_BYTES + name.len());
-        Self { index: Index::new(), slab, size_bytes }
+        Self { index: Index::new(), slab, size_bytes, version: 0 }
     }
 
     pub fn capacity(&self) -> usize {
@@ -98,7 +101,7 @@ impl Table {
     pub fn get(&mut self, key: &[u8], now_ms: u64) -> Result<Option<Item<'_>>, Error> {
         self.drop_expired(now_ms);
         match self.look_up(key, now_ms) {
-            Found::Live(at) => self.index.value(at).item().map(Some),
+            Found::Live(at) => self.index.value(at).item(at).map(Some),
             Found::Nothing | Found::Expired(_) => Ok(None),
         }
     }
@@ -107,8 +110,8 @@ impl Table {
     pub fn stale(&mut self, key: &[u8], now_ms: u64) -> Result<Option<(Item<'_>, bool)>, Error> {
         match self.look_up(key, now_ms) {
             Found::Nothing => Ok(None),
-            Found::Live(at) => self.index.value(at).item().map(|item| Some((item, false))),
-            Found::Expired(at) => self.index.value(at).item().map(|item| Some((item, true))),
+            Found::Live(at) => self.index.value(at).item(at).map(|item| Some((item, false))),
+            Found::Expired(at) => self.index.value(at).item(at).map(|item| Some((item, true))),
         }
     }
 
@@ -141,6 +144,7 @@ impl Table {
             _ => {}
         }
         let expires_ms = expiry(ttl_ms, now_ms);
+        self.version += 1;
         if let Found::Live(at) | Found::Expired(at) = found {
             if let Some(value) = value
                 && self.index.value(at).takes(value)
@@ -149,6 +153,7 @@ impl Table {
                 stored.content.overwrite(value);
                 stored.expires_ms = expires_ms;
                 stored.flags = flags;
+                stored.version = self.version;
                 self.index.touch(at);
                 return Outcome::plain(Ok(()));
             }
@@ -161,8 +166,8 @@ impl Table {
         let may_evict = !matches!(mode, Store::SafeSet | Store::SafeAdd);
         let (chunk, forcible) = self.alloc(size, may_evict, now_ms);
         let result = chunk.ok_or(Error::NoMemory).map(|chunk| {
-            let content = Content::One(value.into());
-            self.index.insert(key, Stored { content, expires_ms, flags, chunk });
+            let (content, version) = (Content::One(value.into()), self.version);
+            self.index.insert(key, Stored { content, expires_ms, flags, chunk, version });
         });
         Outcome { result, forcible }
     }
@@ -383,7 +388,7 @@ impl Table {
         let size = (NODE_BYTES + key.len() + LIST_HEAD_BYTES).next_multiple_of(8);
         let chunk = self.slab.alloc(size).ok_or(Error::NoMemory)?;
         let content = Content::List(VecDeque::new());
-        Ok(self.index.insert(key, Stored { content, expires_ms: 0, flags: 0, chunk }))
+        Ok(self.index.insert(key, Stored { content, expires_ms: 0, flags: 0, chunk, version: 0 }))
     }
 }
 
@@ -392,9 +397,10 @@ impl Stored {
         self.expires_ms != 0 && self.expires_ms <= now_ms
     }
 
-    fn item(&self) -> Result<Item<'_>, Error> {
+    fn item(&self, at: u32) -> Result<Item<'_>, Error> {
+        let stamp = Stamp { at, version: self.version };
         match &self.content {
-            Content::One(value) => Ok(Item { value: value.borrow(), flags: self.flags }),
+            Content::One(value) => Ok(Item { value: value.borrow(), flags: self.flags, stamp }),
             Content::List(_) => Err(Error::IsAList),
         }
     }

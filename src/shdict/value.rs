@@ -27,6 +27,16 @@ pub enum OwnedValue {
 pub struct Item<'a> {
     pub value: Value<'a>,
     pub flags: u32,
+    pub stamp: Stamp,
+}
+
+/// Tells whether a string is still the one that was read before: then it has the same stamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stamp {
+    /// The number of the entry.
+    pub at: u32,
+    /// No two strings of a dictionary ever have the same; 0 is none's.
+    pub version: u64,
 }
 
 /// The end of a list.

@@ -3,6 +3,9 @@
 //! ```text
 //!   d:get(key) ─▶ F.shdict_get(number of d, key, length, out) ─▶ what kind, and the value in `out`
 //! ```
+//!
+//! Making a Lua string costs more than finding the entry. So a VM keeps strings it has read, with
+//! the versions they had, and takes its own as long as the dictionary has that version.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -15,7 +18,7 @@ use crate::shdict::{Dict, Error, Incr, Store, Value};
 pub const ROWS: &[Ffi] = &[
     Ffi {
         name: "shdict_get",
-        ctype: "int (*)(int, const char *, size_t, void *)",
+        ctype: "int (*)(int, const char *, size_t, void *, const double *)",
         addr: FfiAddr(get as *const ()),
     },
     Ffi {
@@ -42,6 +45,9 @@ struct Found {
     /// The text, which stays where it is until the next call of this thread.
     text: *const u8,
     len: usize,
+    /// The version of the text, 0 when it is too long to be kept, and where a VM keeps it.
+    version: f64,
+    place: i32,
 }
 
 thread_local! {
@@ -56,7 +62,8 @@ pub fn open(dicts: &[Dict]) {
     DICTS.set(dicts.to_vec());
 }
 
-extern "C" fn get(at: c_int, key: In<u8>, len: usize, out: Out<Found>) -> c_int {
+/// `seen` has the versions of the texts that the VM keeps, by place.
+extern "C" fn get(at: c_int, key: In<u8>, len: usize, out: Out<Found>, seen: In<f64>) -> c_int {
     with(at, |dict| {
         dict.with(key.slice(len), |found| {
             let item = match found {
@@ -64,10 +71,17 @@ extern "C" fn get(at: c_int, key: In<u8>, len: usize, out: Out<Found>) -> c_int 
                 Ok(None) => return NIL,
                 Err(error) => return code(error),
             };
-            let mut answer =
-                Found { number: 0.0, flags: item.flags.into(), text: ptr::null(), len: 0 };
+            let mut answer = Found { flags: item.flags.into(), ..NOTHING };
             let kind = match item.value {
                 Value::String(text) => {
+                    let place = item.stamp.at as usize % PLACES;
+                    let version = item.stamp.version as f64;
+                    answer.place = place as i32;
+                    if seen.slice(PLACES).get(place) == Some(&version) {
+                        out.set(answer);
+                        return KEPT;
+                    }
+                    answer.version = if text.len() <= KEPT_MAX_BYTES { version } else { 0.0 };
                     (answer.text, answer.len) = keep(text);
                     STRING
                 }
@@ -146,7 +160,7 @@ extern "C" fn incr(
         forcible
             + match done.result {
                 Ok(number) => {
-                    out.set(Found { number, flags: 0.0, text: ptr::null(), len: 0 });
+                    out.set(Found { number, ..NOTHING });
                     0
                 }
                 Err(error) => code(error),
@@ -182,5 +196,12 @@ const NIL: c_int = 0;
 const STRING: c_int = 1;
 const NUMBER: c_int = 2;
 const BOOL: c_int = 3;
+/// A text that the VM has kept.
+const KEPT: c_int = 4;
 const NO_ZONE: c_int = -9;
 const FORCIBLE: c_int = 256;
+/// How many texts of a dictionary a VM keeps, and how long they may be.
+const PLACES: usize = 128;
+const KEPT_MAX_BYTES: usize = 2048;
+const NOTHING: Found =
+    Found { number: 0.0, flags: 0.0, text: ptr::null(), len: 0, version: 0.0, place: 0 };

@@ -4,13 +4,17 @@
 //!  connect ─▶ idle one? ─▶ it
 //!          └▶ pool with a backlog full? ─▶ wait in line ─▶ a seat, or a connection given back
 //! ```
-//! One set of pools per worker thread, by name.
+//! One set of pools per worker thread, by name. A keeper watches over the idle connections of each:
+//! it wakes up when one of them says something, or when the first of them has been idle for too long.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
 use std::io;
-use std::rc::Rc;
+use std::ptr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -18,6 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use super::link::Link;
 use super::own_socket;
 use super::tcp::Tcp;
+use crate::base::clock;
 use crate::lua::raw::{Call, Raise};
 use crate::net::stream::Stream;
 
@@ -54,23 +59,36 @@ struct Pool {
     size: usize,
     backlog: Option<usize>,
     state: RefCell<State>,
+    bell: Arc<Bell>,
+    /// What idle connections wake.
+    waker: Waker,
 }
 
 #[derive(Default)]
 struct State {
     /// The one used last is taken first.
     idle: VecDeque<Entry>,
-    serial: u64,
     connections: usize,
     waiting: VecDeque<oneshot::Sender<Seating>>,
+    /// When the keeper looks next; nothing when it waits for a call.
+    next_look_ms: Option<u64>,
 }
 
 struct Entry {
-    id: u64,
     idle: Idle,
     seat: Option<Seat>,
-    /// Ends the watch over the connection.
-    taken: Rc<Notify>,
+    /// On the monotonic clock.
+    ends_ms: Option<u64>,
+}
+
+/// Calls the keeper of a pool.
+#[derive(Default)]
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 thread_local! {
@@ -80,9 +98,12 @@ thread_local! {
 /// An idle connection of a pool, when there is one.
 pub fn take_idle(name: &[u8]) -> Option<(Idle, Option<Seat>)> {
     let pool = POOLS.with_borrow(|pools| pools.get(name).cloned())?;
-    let entry = pool.state.borrow_mut().idle.pop_back()?;
-    entry.taken.notify_one();
-    Some((entry.idle, entry.seat))
+    loop {
+        let entry = pool.state.borrow_mut().idle.pop_back()?;
+        if entry.idle.is_quiet(Waker::noop()) {
+            return Some((entry.idle, entry.seat));
+        }
+    }
 }
 
 /// Finds a right to make a connection, or waits for one; there is no idle one.
@@ -147,8 +168,9 @@ fn is_dubious(link: &Link) -> bool {
     let looked = link.with_stream(|stream| {
         let mut byte = [0; 1];
         let read = stream.try_read(&mut byte);
+        // What a plain socket has to tell is known already, as far as nginx would know it too.
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            || stream.peer_closed()
+            || !matches!(stream, Stream::Plain(_)) && stream.peer_closed()
     });
     looked.unwrap_or(true)
 }
@@ -172,13 +194,17 @@ fn give_back(socket: &Rc<Tcp>, timeout_ms: u64, size: Option<usize>) {
 
 impl Pool {
     fn open(name: &[u8], size: usize, backlog: Option<usize>) -> Rc<Self> {
+        let bell = Arc::<Bell>::default();
         let pool = Rc::new(Self {
             name: name.to_vec(),
             size: size.max(1),
             backlog,
             state: RefCell::default(),
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
         });
         POOLS.with_borrow_mut(|pools| pools.insert(name.to_vec(), Rc::clone(&pool)));
+        tokio::task::spawn_local(keep(Rc::downgrade(&pool), Arc::clone(&pool.bell)));
         pool
     }
 
@@ -193,32 +219,54 @@ impl Pool {
                 Err(_) => return,
             }
         }
+        if !idle.is_quiet(&self.waker) {
+            return;
+        }
+        let ends_ms = (timeout_ms > 0).then(|| clock::mono_ms() + timeout_ms);
         let evicted = {
             let mut state = self.state.borrow_mut();
-            state.serial += 1;
-            let id = state.serial;
-            let taken = Rc::new(Notify::new());
-            state.idle.push_back(Entry { id, idle, seat, taken: Rc::clone(&taken) });
-            tokio::task::spawn_local(watch(Rc::clone(self), id, taken, timeout_ms));
+            state.idle.push_back(Entry { idle, seat, ends_ms });
+            if ends_ms.is_some_and(|ends| state.next_look_ms.is_none_or(|next| ends < next)) {
+                self.bell.0.notify_one();
+            }
             if state.idle.len() > self.size { state.idle.pop_front() } else { None }
         };
-        if let Some(entry) = evicted {
-            entry.taken.notify_one();
-        }
+        drop(evicted);
     }
 
-    /// Removes a connection that is still idle.
-    fn drop_idle(&self, id: u64) {
-        let entry = {
-            let mut state = self.state.borrow_mut();
-            let at = state.idle.iter().position(|entry| entry.id == id);
-            at.and_then(|at| state.idle.remove(at))
+    /// Drops connections that have been idle for too long, and those whose peer said anything;
+    /// gives the time to look again.
+    fn look(&self) -> Option<u64> {
+        let now_ms = clock::mono_ms();
+        let stays = |entry: &Entry| {
+            entry.ends_ms.is_none_or(|ends| ends > now_ms) && entry.idle.is_quiet(&self.waker)
         };
-        drop(entry);
-        let state = self.state.borrow();
-        if state.idle.is_empty() && state.connections == 0 && state.waiting.is_empty() {
-            POOLS.with_borrow_mut(|pools| pools.remove(&self.name));
+        let all = std::mem::take(&mut self.state.borrow_mut().idle);
+        let (staying, going): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(stays);
+        let next_look_ms = staying.iter().filter_map(|entry| entry.ends_ms).min();
+        let mut state = self.state.borrow_mut();
+        state.idle = staying;
+        state.next_look_ms = next_look_ms;
+        drop(state);
+        drop(going);
+        let is_unused = {
+            let state = self.state.borrow();
+            state.idle.is_empty() && state.connections == 0 && state.waiting.is_empty()
+        };
+        if is_unused {
+            POOLS.with_borrow_mut(|pools| {
+                let is_this = pools.get(&self.name).is_some_and(|pool| ptr::eq(&**pool, self));
+                is_this.then(|| pools.remove(&self.name))
+            });
         }
+        next_look_ms
+    }
+}
+
+impl Idle {
+    /// Nothing has arrived and the peer has not closed; `waker` hears of it when that changes.
+    fn is_quiet(&self, waker: &Waker) -> bool {
+        self.stream.socket().poll_read_ready(&mut Context::from_waker(waker)).is_pending()
     }
 }
 
@@ -246,25 +294,27 @@ impl Drop for Seat {
     }
 }
 
-/// Drops an idle connection when its time is over, or when the peer says anything.
-async fn watch(pool: Rc<Pool>, id: u64, taken: Rc<Notify>, timeout_ms: u64) {
-    let over = async {
-        match timeout_ms {
-            0 => std::future::pending().await,
-            ms => tokio::time::sleep(Duration::from_millis(ms)).await,
+/// The keeper of a pool, for as long as the pool is there.
+async fn keep(pool: Weak<Pool>, bell: Arc<Bell>) {
+    let mut next_look_ms = None;
+    loop {
+        let over = async {
+            match next_look_ms {
+                Some(at_ms) => tokio::time::sleep_until(clock::instant_at(at_ms).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = bell.0.notified() => {}
+            () = over => clock::update(),
         }
-    };
-    let spoken = std::future::poll_fn(|cx| {
-        let state = pool.state.borrow();
-        match state.idle.iter().find(|entry| entry.id == id) {
-            Some(entry) => entry.idle.stream.socket().poll_read_ready(cx).map(|_| ()),
-            None => std::task::Poll::Ready(()),
-        }
-    });
-    tokio::select! {
-        () = taken.notified() => return,
-        () = over => {}
-        () = spoken => {}
+        let Some(pool) = pool.upgrade() else { return };
+        next_look_ms = pool.look();
     }
-    pool.drop_idle(id);
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.bell.0.notify_one();
+    }
 }
