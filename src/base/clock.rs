@@ -53,6 +53,7 @@ pub fn update() {
     };
     CACHE.set(Some((known, mono_ms)));
     SHOWN.with(|shown| shown.set(known.as_secs_f64()));
+    WALL_MS.set(known.as_ms().max(0) as u64);
     TICKS.set(0);
 }
 
@@ -74,6 +75,15 @@ pub fn tick() {
 /// The wall time of this loop turn.
 pub fn wall() -> Wall {
     CACHE.get().map_or_else(fresh_wall, |(wall, _)| wall)
+}
+
+/// The same in milliseconds.
+#[inline]
+pub fn wall_ms() -> u64 {
+    match WALL_MS.get() {
+        0 => wall().as_ms().max(0) as u64,
+        known => known,
+    }
 }
 
 /// Milliseconds on the monotonic clock at this loop turn, counted from the start of the process.
@@ -137,6 +147,7 @@ thread_local! {
     static TICKS: Cell<u32> = const { Cell::new(0) };
     /// When the system was asked for the wall time, and its answer.
     static WALL: Cell<(u64, Wall)> = const { Cell::new((0, Wall { secs: 0, msec: 0 })) };
+    static WALL_MS: Cell<u64> = const { Cell::new(0) };
     static SHOWN: Cell<f64> = const { Cell::new(0.0) };
     static CACHE: Cell<Option<(Wall, u64)>> = const { Cell::new(None) };
 }

@@ -36,8 +36,9 @@ impl Dict {
     }
 
     /// Lets `see` look at a value under the lock: copy it out and return.
+    #[inline]
     pub fn with<R>(&self, key: &[u8], see: impl FnOnce(Result<Option<Item<'_>>, Error>) -> R) -> R {
-        see(self.table().get(key, now_ms()))
+        see(self.table().get(key, clock::wall_ms()))
     }
 
     /// The same for values that may be expired; the flag says so.
@@ -46,7 +47,7 @@ impl Dict {
         key: &[u8],
         see: impl FnOnce(Result<Option<(Item<'_>, bool)>, Error>) -> R,
     ) -> R {
-        see(self.table().stale(key, now_ms()))
+        see(self.table().stale(key, clock::wall_ms()))
     }
 
     /// A copy of a value and its flags.
@@ -63,7 +64,7 @@ impl Dict {
         ttl_ms: i64,
         flags: u32,
     ) -> Outcome<()> {
-        self.table().store(mode, key, value, ttl_ms, flags, now_ms())
+        self.table().store(mode, key, value, ttl_ms, flags, clock::wall_ms())
     }
 
     /// Stores a value forever, over whatever is there.
@@ -72,44 +73,44 @@ impl Dict {
     }
 
     pub fn delete(&self, key: &[u8]) {
-        self.table().store(Store::Set, key, None, 0, 0, now_ms());
+        self.table().store(Store::Set, key, None, 0, 0, clock::wall_ms());
     }
 
     pub fn incr(&self, key: &[u8], incr: Incr) -> Outcome<f64> {
-        self.table().incr(key, incr, now_ms())
+        self.table().incr(key, incr, clock::wall_ms())
     }
 
     pub fn push(&self, key: &[u8], value: Value<'_>, side: Side) -> Result<usize, Error> {
-        self.table().push(key, value, side, now_ms())
+        self.table().push(key, value, side, clock::wall_ms())
     }
 
     pub fn pop(&self, key: &[u8], side: Side) -> Result<Option<OwnedValue>, Error> {
-        self.table().pop(key, side, now_ms())
+        self.table().pop(key, side, clock::wall_ms())
     }
 
     pub fn llen(&self, key: &[u8]) -> Result<usize, Error> {
-        self.table().llen(key, now_ms())
+        self.table().llen(key, clock::wall_ms())
     }
 
     /// Milliseconds to live; 0 is forever, negative is expired.
     pub fn ttl(&self, key: &[u8]) -> Result<i64, Error> {
-        self.table().ttl(key, now_ms())
+        self.table().ttl(key, clock::wall_ms())
     }
 
     pub fn expire(&self, key: &[u8], ttl_ms: i64) -> Result<(), Error> {
-        self.table().expire(key, ttl_ms, now_ms())
+        self.table().expire(key, ttl_ms, clock::wall_ms())
     }
 
     pub fn flush_all(&self) {
-        self.table().flush_all(now_ms());
+        self.table().flush_all(clock::wall_ms());
     }
 
     pub fn flush_expired(&self, max: usize) -> usize {
-        self.table().flush_expired(max, now_ms())
+        self.table().flush_expired(max, clock::wall_ms())
     }
 
     pub fn keys(&self, max: usize) -> Vec<Box<[u8]>> {
-        self.table().keys(max, now_ms())
+        self.table().keys(max, clock::wall_ms())
     }
 
     pub fn capacity(&self) -> usize {
@@ -121,11 +122,8 @@ impl Dict {
     }
 
     /// A panic cannot leave a table half changed: its operations do not call out.
+    #[inline]
     fn table(&self) -> Held<'_, Table> {
         self.0.table.lock()
     }
-}
-
-fn now_ms() -> u64 {
-    clock::wall().as_ms().max(0) as u64
 }

@@ -44,6 +44,7 @@ impl<T> Index<T> {
         }
     }
 
+    #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hash(key);
         let mut at = self.buckets[self.bucket(hash)];
@@ -99,11 +100,17 @@ impl<T> Index<T> {
     }
 
     /// Makes an entry the last used.
+    #[inline]
     pub(super) fn touch(&mut self, at: u32) {
         if self.head != at {
-            self.unlink(at);
-            self.link_first(at);
+            self.move_first(at);
         }
+    }
+
+    #[inline(never)]
+    fn move_first(&mut self, at: u32) {
+        self.unlink(at);
+        self.link_first(at);
     }
 
     pub(super) fn key(&self, at: u32) -> &[u8] {
@@ -192,6 +199,7 @@ impl<T> Index<T> {
     }
 
     /// Folded multiplication, sixteen bytes at a time.
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         let (mut state, mut rest) = (self.seed ^ key.len() as u64, key);
         while let Some((block, more)) = rest.split_first_chunk::<16>() {

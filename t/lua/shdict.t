@@ -259,3 +259,58 @@ bad "zone" argument
 bad "zone" argument
 bad "exptime" argument
 value
+
+
+=== TEST 9: a string that was read before is the one that is there now
+--- http_config
+    lua_shared_dict d 1m;
+    lua_shared_dict other 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d, other = ngx.shared.d, ngx.shared.other
+            local function both(key) return tostring(d:get(key)) .. tostring(d:get(key)) end
+            d:set("k", "one")
+            other:set("k", "not it")
+            ngx.say(both("k"), " ", other:get("k"))
+            d:set("k", "two")
+            ngx.say(both("k"))
+            d:set("k", "longer than before", 0, 7)
+            ngx.say(both("k"), " ", (select(2, d:get("k"))))
+            d:replace("k", 42)
+            ngx.say(both("k"))
+            d:delete("k")
+            ngx.say(both("k"))
+            d:set("other key", "in its place")
+            ngx.say(both("other key"))
+            d:flush_all()
+            d:flush_expired()
+            d:add("k", "anew")
+            ngx.say(both("k"), " ", other:get("k"))
+            -- More keys than strings are kept for, some of them too long.
+            local bad = 0
+            for round = 1, 3 do
+                for i = 1, 400 do d:set("n" .. i, ("x"):rep(i % 7 * 500) .. i * round) end
+                for _ = 1, 2 do
+                    for i = 1, 400 do
+                        local value = d:get("n" .. i)
+                        if value and value ~= ("x"):rep(i % 7 * 500) .. i * round then
+                            bad = bad + 1
+                        end
+                    end
+                end
+            end
+            ngx.say(bad)
+        }
+    }
+--- request
+GET /t
+--- response_body
+oneone not it
+twotwo
+longer than beforelonger than before 7
+4242
+nilnil
+in its placein its place
+anewanew not it
+0

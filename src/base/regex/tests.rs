@@ -65,3 +65,20 @@ fn lua_limits_are_set_for_all_threads() {
     set_lua_match_limit(0);
     assert!(version().starts_with("10."));
 }
+
+#[test]
+fn machine_code_that_is_run_at_once_gives_the_same_answers() {
+    let (mut spans, mut slow_spans) = (Vec::new(), Vec::new());
+    let patterns = ["a*", "(*NOTEMPTY)a*", "(b)?a+$", "^", "x{2}", "(?<=a)b", "(*UTF)é", "[^a]"];
+    for pattern in patterns {
+        let (fast, slow) = (lua(pattern, "j"), lua(pattern, ""));
+        for subject in ["", "b", "aab", "xxab", "baa"] {
+            for from in 0..6 {
+                let answer = fast.exec(subject.as_bytes(), from, Limits::Lua, &mut spans);
+                let same = slow.exec(subject.as_bytes(), from, Limits::Lua, &mut slow_spans);
+                assert_eq!(answer, same, "{pattern} in {subject} from {from}");
+                assert!(answer < 0 || spans == slow_spans, "{pattern} in {subject} from {from}");
+            }
+        }
+    }
+}
