@@ -41,7 +41,8 @@ pub fn hex(text: &[u8]) -> [u8; 32] {
 /// Four steps: function of the round, table, words of the block, number of the first step, how the
 /// round walks through the words, shifts.
 macro_rules! four {
-    ($f:ident, $k:ident, $m:ident, $n:expr, $walk:expr, $r:expr, $a:ident $b:ident $c:ident $d:ident) => {
+    ($f:ident, $k:ident, $m:ident, $n:expr, $walk:expr, $r:expr,
+        $a:ident $b:ident $c:ident $d:ident) => {
         four!(step $f, $k, $m, $n, $walk, $r[0], $a $b $c $d);
         four!(step $f, $k, $m, $n + 1, $walk, $r[1], $d $a $b $c);
         four!(step $f, $k, $m, $n + 2, $walk, $r[2], $c $d $a $b);
@@ -55,7 +56,8 @@ macro_rules! four {
 }
 
 macro_rules! round {
-    ($f:ident, $k:ident, $m:ident, $n:expr, $walk:expr, $r:expr, $a:ident $b:ident $c:ident $d:ident) => {
+    ($f:ident, $k:ident, $m:ident, $n:expr, $walk:expr, $r:expr,
+        $a:ident $b:ident $c:ident $d:ident) => {
         four!($f, $k, $m, $n, $walk, $r, $a $b $c $d);
         four!($f, $k, $m, $n + 4, $walk, $r, $a $b $c $d);
         four!($f, $k, $m, $n + 8, $walk, $r, $a $b $c $d);

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //!   lock() ─ mine alone? ─▶ Held, without an exchange
-//!              └ shared: free? ─▶ Held ─ drop ─▶ free        taken: look, more and more rarely ─▶ nap
+//!              └ shared: free? ─▶ Held ─ drop ─▶ free      taken: look, ever more rarely ─▶ nap
 //! ```
 //!
 //! What is done under it takes well under a microsecond, so nginx spins there too. A mutex of the
 //! standard library costs a second atomic exchange when given back, and calls of the kernel as soon
 //! as threads meet.
 //!
-//! A lock belongs to the thread that uses it first, for which an exchange, a third of what reading a
-//! number costs, is not needed: it says that it is in, and looks whether the lock is still its own.
-//! The next thread takes it away: it writes that down, has the kernel put a barrier into every
+//! A lock belongs to the thread that uses it first, for which an exchange, a third of what reading
+//! a number costs, is not needed: it says that it is in, and looks whether the lock is still its
+//! own. The next thread takes it away: it writes that down, has the kernel put a barrier into every
 //! thread of the process, which the owner therefore saves itself, and waits until the owner is out.
 //! After some such moves the lock is shared for good.
 
@@ -46,7 +46,7 @@ pub(super) struct Held<'a, T> {
 // SAFETY: one thread at a time is at the value. Of a shared lock the flag `is_taken` sees to it, as
 // a mutex does. Of an owned one: the owner writes `is_in` and then reads `owner`, who takes it away
 // writes `owner`, makes all threads pass a barrier and then reads `is_in`. Either the owner reads
-// that the lock is not its own any more, and stays out, or the other reads that the owner is in, and
+// that the lock is its own no more, and stays out, or the other reads that the owner is in, and
 // waits for it.
 unsafe impl<T: Send> Sync for Lock<T> {}
 

@@ -5,7 +5,7 @@
 //!          └▶ pool with a backlog full? ─▶ wait in line ─▶ a seat, or a connection given back
 //! ```
 //! One set of pools per worker thread, by name. A keeper watches over the idle connections of each:
-//! it wakes up when one of them says something, or when the first of them has been idle for too long.
+//! it wakes up when one of them says something, or when the first has been idle for too long.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
