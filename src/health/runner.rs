@@ -24,6 +24,7 @@ use super::probe::{self, Aim, Bell, Lean, Memory, Over};
 use super::spec::{CheckSpec, GrpcProbe, ProbeSpec};
 use super::target::{Target, TargetSpec};
 use crate::base::clock;
+use crate::net::tls::ClientTls;
 use crate::upstream::{Group, Snapshot};
 
 /// The task of one check.
@@ -55,7 +56,7 @@ impl Runner {
                 lean.expire(clock::fresh_mono_ms(), &mut over);
             }
             if !over.is_empty() {
-                self.finish(&mut over);
+                self.finish(&mut flight, &mut over);
                 // There may be room for others now.
                 continue;
             }
@@ -114,28 +115,45 @@ impl Runner {
         self.memories.are_for(&spec);
         for Launch { seat, target } in launches {
             if let Some(lean) = lean.as_mut().filter(|_| Lean::suits(&spec, &target))
+                && !self.memories.of_seats.contains_key(&seat)
                 && let Ok(permit) = self.budget.clone().try_acquire_owned()
             {
                 over.extend(lean.begin(seat, &spec, &target, permit));
                 continue;
             }
-            let (spec, tls, budget) = (spec.clone(), tls.clone(), self.budget.clone());
-            let mut memory = self.memories.of_seats.remove(&seat).unwrap_or_default();
-            let bell = self.memories.bell(&spec, seat);
-            flight.push(Box::pin(async move {
-                // Closed never; without a permit the probe is sent all the same.
-                let _permit = budget.acquire().await;
-                let aim = Aim { bell, ..Aim::at(&target, &spec, tls.as_ref()) };
-                let outcome = probe::aimed(&spec, &aim, &mut memory).await;
-                Ended { seat, outcome, spec, memory }
-            }));
+            let memory = self.memories.of_seats.remove(&seat).unwrap_or_default();
+            flight.push(self.long_way(seat, target, (spec.clone(), tls.clone()), memory));
         }
     }
 
-    fn finish(&self, over: &mut Vec<Over>) {
+    fn long_way(
+        &self,
+        seat: SeatId,
+        target: Arc<Target>,
+        (spec, tls): (Arc<CheckSpec>, Option<ClientTls>),
+        mut memory: Memory,
+    ) -> Flight {
+        let (budget, bell) = (self.budget.clone(), self.memories.bell(&spec, seat));
+        Box::pin(async move {
+            // Closed never; without a permit the probe is sent all the same.
+            let _permit = budget.acquire().await;
+            let aim = Aim { bell, ..Aim::at(&target, &spec, tls.as_ref()) };
+            let outcome = probe::aimed(&spec, &aim, &mut memory).await;
+            Ended { seat, outcome, spec, memory }
+        })
+    }
+
+    fn finish(&self, flight: &mut FuturesUnordered<Flight>, over: &mut Vec<Over>) {
         self.shared.with(|board, now| {
-            for (seat, outcome) in over.drain(..) {
-                board.finish(seat, &outcome, now);
+            for Over { seat, outcome, again } in over.drain(..) {
+                match again {
+                    None => board.finish(seat, &outcome, now),
+                    Some(target) => {
+                        let memory = Memory::of_refused(outcome);
+                        let spec = board.spec().clone();
+                        flight.push(self.long_way(seat, target, (spec, None), memory));
+                    }
+                }
             }
         });
     }

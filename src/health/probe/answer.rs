@@ -51,16 +51,10 @@ impl Answer {
     pub(super) async fn line(&mut self) -> Result<BString, Outcome> {
         let mut looked_at = 0;
         loop {
-            if let Some(at) = self.buf[looked_at..].find_byte(b'\n') {
-                let mut line = BString::from(&self.buf[..looked_at + at]);
-                // A cosocket's "*l" drops every carriage return of the line.
-                line.retain(|b| *b != b'\r');
+            if let Some(line) = first_line(&self.buf, looked_at)? {
                 return Ok(line);
             }
             looked_at = self.buf.len();
-            if looked_at > LINE_MAX_BYTES {
-                return Err(Outcome::new(Kind::BadLine).detail(&self.buf));
-            }
             if self.read().await? == 0 {
                 return Err(closed());
             }
@@ -217,6 +211,20 @@ fn keeps(head: &ResponseHead) -> bool {
     let says = |value: &[u8]| value.to_ascii_lowercase().contains_str(b"keep-alive");
     let asked = || values(head, b"connection").into_iter().any(says);
     !head.close || head.version < HTTP_11 && asked()
+}
+
+/// The first line of what was read, when it is whole; the first bytes were looked at before.
+pub(super) fn first_line(buf: &[u8], looked_at: usize) -> Result<Option<BString>, Outcome> {
+    match buf[looked_at..].find_byte(b'\n') {
+        Some(at) => {
+            let mut line = BString::from(&buf[..looked_at + at]);
+            // A cosocket's "*l" drops every carriage return of the line.
+            line.retain(|b| *b != b'\r');
+            Ok(Some(line))
+        }
+        None if buf.len() > LINE_MAX_BYTES => Err(Outcome::new(Kind::BadLine).detail(buf)),
+        None => Ok(None),
+    }
 }
 
 /// The first head in what was read that is not an interim one; `None` while it is not whole.

@@ -28,14 +28,11 @@ pub(super) async fn probe(
         Version::Adaptive => {}
     }
     let old = memory.other_version;
-    let first = exchange.run(aim, old, memory).await?;
-    let refused = match (first.kind, first.status) {
-        (Kind::Passed, _) => false,
-        (_, Some(505)) => true,
-        (_, Some(426)) => old,
-        _ => false,
+    let first = match memory.refused.take() {
+        Some(asked_before) => asked_before,
+        None => exchange.run(aim, old, memory).await?,
     };
-    if !refused {
+    if !is_refused(spec, &first, old) {
         return Ok(first);
     }
     let told = retry_words(first.status.unwrap_or_default(), old);
@@ -46,6 +43,17 @@ pub(super) async fn probe(
         }
         _ => Ok(first.detail(told)),
     }
+}
+
+/// Whether a peer is to be asked once more, in the other version: `old` is the one it was asked in.
+pub(super) fn is_refused(spec: &HttpProbe, first: &Outcome, old: bool) -> bool {
+    spec.version == Version::Adaptive
+        && match (first.kind, first.status) {
+            (Kind::Passed, _) => false,
+            (_, Some(505)) => true,
+            (_, Some(426)) => old,
+            _ => false,
+        }
 }
 
 /// What people read about a probe that was sent twice.

@@ -12,6 +12,7 @@
 use super::grpc_watch::Watching;
 use super::session::Session;
 use crate::base::clock;
+use crate::health::outcome::Outcome;
 use crate::health::spec::Keepalive;
 use crate::net::stream::Stream;
 
@@ -20,6 +21,8 @@ use crate::net::stream::Stream;
 pub struct Memory {
     /// Begin with the HTTP version that is not the first choice.
     pub(super) other_version: bool,
+    /// What a peer said that has been asked once and is to be asked in the other version now.
+    pub(super) refused: Option<Outcome>,
     /// The peer knows no Watch: ask by Check.
     pub(super) no_watch: bool,
     kept: Option<Kept>,
@@ -29,6 +32,11 @@ impl Memory {
     /// True when there is nothing to remember.
     pub fn is_blank(&self) -> bool {
         !self.other_version && !self.no_watch && self.kept.is_none()
+    }
+
+    /// Goes on where the first half of a probe ended.
+    pub fn of_refused(first: Outcome) -> Self {
+        Self { refused: Some(first), ..Self::default() }
     }
 
     /// The peer said something since it was probed.

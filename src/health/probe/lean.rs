@@ -1,13 +1,14 @@
 //! Many short probes over plain sockets, at the price of their system calls.
 //!
 //! ```text
-//!  begin ─▶ socket, connect ─▶ writable: send ─▶ readable: head ─▶ close with a reset
+//!  begin ─▶ socket, connect [▶ send] ─▶ writable: send ─▶ readable: head ─▶ close with a reset
 //!     one queue of events for all of them ─ is itself one descriptor of the runtime ─┘
 //! ```
 //!
 //! A probe that wants no more than a status over HTTP/1 without TLS needs no task, no timer and no
 //! registration with the runtime of its own. What it finds, and the words for it, are those of the
-//! long way (`talk`): where anything else is asked for, the probe goes that way.
+//! long way (`talk`): where anything else is asked for, the probe goes that way, and a peer that
+//! refuses a version of HTTP is asked the second time there.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteVec};
 use bytes::BytesMut;
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -26,7 +27,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{self, HEADS_MAX_BYTES};
-use super::{Aim, error_text, http, tcp};
+use super::{Aim, error_text, http, talk, tcp};
 use crate::base::clock;
 use crate::health::board::SeatId;
 use crate::health::outcome::{Kind, Outcome};
@@ -42,12 +43,18 @@ pub(in crate::health) struct Lean {
     talks: Slab<Talk>,
     /// Probes by the end of their time.
     limits: BTreeMap<u64, Vec<usize>>,
+    haste: Haste,
     /// What comes in is read here.
     buffer: Box<[u8]>,
 }
 
 /// A probe that is over.
-pub(in crate::health) type Over = (SeatId, Outcome);
+pub(in crate::health) struct Over {
+    pub(in crate::health) seat: SeatId,
+    pub(in crate::health) outcome: Outcome,
+    /// Whom to ask once more in another version of HTTP.
+    pub(in crate::health) again: Option<Arc<Target>>,
+}
 
 impl Lean {
     pub(in crate::health) fn new() -> io::Result<Self> {
@@ -60,6 +67,7 @@ impl Lean {
             events: Events::with_capacity(EVENTS),
             talks: Slab::new(),
             limits: BTreeMap::new(),
+            haste: Haste::default(),
             buffer: vec![0; BUFFER_BYTES].into(),
         })
     }
@@ -67,12 +75,10 @@ impl Lean {
     /// True when a check's probes of a target can go this way.
     pub(in crate::health) fn suits(spec: &CheckSpec, target: &Target) -> bool {
         let ProbeSpec::Http(http) = &spec.probe else { return false };
-        let plain = http.tls.is_none() && !spec.proxy_protocol && spec.keepalive.is_none();
-        let version = matches!(http.version, Version::V10 | Version::V11);
-        plain
-            && version
-            && matches!(http.pass, Pass::Statuses(_))
-            && spec.timeout_scope == TimeoutScope::WholeProbe
+        http.tls.is_none()
+            && spec.keepalive.is_none()
+            && http.version != Version::V2
+            && !matches!(http.pass, Pass::Match(_))
             && matches!(target.addr, Some(Addr::Inet(_)))
     }
 
@@ -81,71 +87,110 @@ impl Lean {
         &mut self,
         seat: SeatId,
         spec: &Arc<CheckSpec>,
-        target: &Target,
+        target: &Arc<Target>,
         permit: OwnedSemaphorePermit,
     ) -> Option<Over> {
+        let over = |outcome| Some(Over { seat, outcome, again: None });
         let (ProbeSpec::Http(http), Some(Addr::Inet(addr))) = (&spec.probe, &target.addr) else {
-            return Some((seat, Outcome::new(Kind::NoSocket).detail("nothing to probe")));
+            return over(Outcome::new(Kind::NoSocket).detail("nothing to probe"));
         };
         let begun_at = clock::instant();
         let socket = match connect(addr) {
             Ok(socket) => socket,
-            Err(error) => return Some((seat, tcp::connect_failed(&error))),
+            Err(error) => return over(tcp::connect_failed(&error)),
         };
         let host = Aim::at(target, spec, None).host(http.host.as_ref());
-        let request = http::request(http, &host, http.version == Version::V10, false);
+        let mut request = http::request(http, &host, http.version == Version::V10, false);
+        if spec.proxy_protocol {
+            let ends = socket.local_addr().ok().zip(Some(*addr));
+            request.insert_str(0, tcp::proxy_line(ends));
+        }
         let slot = self.talks.vacant_entry();
         let key = slot.key();
-        // Rounded up to slots: a time limit is no reason to wake for each probe.
-        let slot_ms = LIMIT_SLOT_MS.min(spec.timeout_ms / 10).max(1);
-        let until_ms = (clock::fresh_mono_ms() + spec.timeout_ms).next_multiple_of(slot_ms);
         let mut talk = Talk {
             socket,
             seat,
             spec: spec.clone(),
+            target: target.clone(),
             begun_at,
-            until_ms,
+            limit_ms: 0,
+            queued_ms: 0,
             request,
             sent: 0,
             read: BytesMut::new(),
             got: 0,
             _permit: permit,
         };
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.haste.tries() {
+            let sent = talk.send();
+            self.haste.learn(sent.as_ref().err());
+            match sent {
+                Ok(()) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {}
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                        return over(failed(Kind::SendFailed, &error));
+                    }
+                    _ => return over(tcp::connect_failed(&error)),
+                },
+            }
+        }
+        let interest = match talk.sent == talk.request.len() {
+            true => Interest::READABLE,
+            false => Interest::READABLE | Interest::WRITABLE,
+        };
         let registry = self.queue.get_ref().registry();
         if let Err(error) = registry.register(&mut talk.socket, Token(key), interest) {
-            return Some((seat, Outcome::new(Kind::NoSocket).detail(error_text(&error))));
+            return over(Outcome::new(Kind::NoSocket).detail(error_text(&error)));
         }
+        talk.limit();
+        talk.queued_ms = talk.limit_ms;
+        self.limits.entry(talk.queued_ms).or_default().push(key);
         slot.insert(talk);
-        self.limits.entry(until_ms).or_default().push(key);
         None
     }
 
     /// When the time of the next probe is over, if it is still under way then.
     pub(in crate::health) fn next_limit_ms(&mut self) -> Option<u64> {
-        let is_under_way = |at_ms: u64, key: &usize| {
-            self.talks.get(*key).is_some_and(|talk| talk.until_ms == at_ms)
-        };
-        while let Some(slot) = self.limits.first_entry() {
+        loop {
+            let slot = self.limits.first_entry()?;
             let at_ms = *slot.key();
-            if slot.get().iter().any(|key| is_under_way(at_ms, key)) {
+            let is_late =
+                |key: &usize| self.talks.get(*key).is_some_and(|talk| talk.limit_ms == at_ms);
+            if slot.get().iter().any(is_late) {
                 return Some(at_ms);
             }
-            slot.remove();
+            let keys = slot.remove();
+            self.put_off(at_ms, keys);
         }
-        None
     }
 
     /// Ends the probes whose time is over.
     pub(in crate::health) fn expire(&mut self, now_ms: u64, over: &mut Vec<Over>) {
         while let Some(slot) = self.limits.first_entry().filter(|slot| *slot.key() <= now_ms) {
-            let (at_ms, keys) = slot.remove_entry();
-            for key in keys {
-                if self.talks.get(key).is_some_and(|talk| talk.until_ms == at_ms) {
-                    let talk = self.talks.remove(key);
+            let (at_ms, mut keys) = slot.remove_entry();
+            keys.retain(|key| {
+                let is_late = self.talks.get(*key).is_some_and(|talk| talk.limit_ms == at_ms);
+                if is_late {
+                    let talk = self.talks.remove(*key);
                     let kind = talk.late();
                     over.push(talk.end(Outcome::new(kind).detail("timeout")));
                 }
+                !is_late
+            });
+            self.put_off(at_ms, keys);
+        }
+    }
+
+    /// Queues those again that have got more time since they were put there.
+    fn put_off(&mut self, at_ms: u64, keys: Vec<usize>) {
+        for key in keys {
+            if let Some(talk) = self.talks.get_mut(key)
+                && talk.queued_ms == at_ms
+                && talk.limit_ms > at_ms
+            {
+                talk.queued_ms = talk.limit_ms;
+                self.limits.entry(talk.limit_ms).or_default().push(key);
             }
         }
     }
@@ -173,13 +218,37 @@ impl Lean {
     }
 }
 
+/// Whether to send without waiting for the word that the connection stands. On one host it stands
+/// as soon as it was asked for: that spares an event a probe.
+#[derive(Debug, Default)]
+struct Haste {
+    /// Probes to go before the next attempt.
+    pause: u32,
+}
+
+impl Haste {
+    fn tries(&mut self) -> bool {
+        self.pause = self.pause.saturating_sub(1);
+        self.pause == 0
+    }
+
+    fn learn(&mut self, error: Option<&io::Error>) {
+        if error.is_some_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            self.pause = HASTE_PAUSE;
+        }
+    }
+}
+
 /// One of them.
 struct Talk {
     socket: TcpStream,
     seat: SeatId,
     spec: Arc<CheckSpec>,
+    target: Arc<Target>,
     begun_at: Instant,
-    until_ms: u64,
+    /// When its time is over, and when that is looked at next.
+    limit_ms: u64,
+    queued_ms: u64,
     request: BString,
     sent: usize,
     /// What came without being a whole head yet.
@@ -189,6 +258,14 @@ struct Talk {
 }
 
 impl Talk {
+    /// Its time begins: that of the probe, or that of the next operation.
+    fn limit(&mut self) {
+        let time_ms = self.spec.timeout_ms;
+        // Rounded up to slots: a time limit is no reason to wake for each probe.
+        let slot_ms = LIMIT_SLOT_MS.min(time_ms / 10).max(1);
+        self.limit_ms = (clock::fresh_mono_ms() + time_ms).next_multiple_of(slot_ms);
+    }
+
     /// What it is late with.
     fn late(&self) -> Kind {
         match (self.sent, self.request.len()) {
@@ -200,10 +277,18 @@ impl Talk {
 
     fn end(self, mut outcome: Outcome) -> Over {
         outcome.took = clock::instant() - self.begun_at;
-        (self.seat, outcome)
+        let asks_again = match &self.spec.probe {
+            ProbeSpec::Http(spec) => http::is_refused(spec, &outcome, false),
+            _ => false,
+        };
+        let again = asks_again.then_some(self.target);
+        Over { seat: self.seat, outcome, again }
     }
 
     fn advance(&mut self, event: &Event, buf: &mut [u8]) -> Option<Outcome> {
+        if self.spec.timeout_scope == TimeoutScope::EachOperation {
+            self.limit();
+        }
         if self.sent < self.request.len() {
             if event.is_write_closed()
                 && self.sent == 0
@@ -239,19 +324,29 @@ impl Talk {
             let n = self.socket.read(buf)?;
             self.got += n;
             self.read.extend_from_slice(&buf[..n]);
-            match answer::final_head(&mut self.read) {
-                Ok(Some(head)) => {
-                    let ProbeSpec::Http(HttpProbe { pass, .. }) = &self.spec.probe else {
-                        return Ok(None);
-                    };
-                    let outcome = Outcome::new(kind_of(pass, head.status));
-                    return Ok(Some(outcome.status(head.status.into())));
-                }
+            match self.judge() {
                 Ok(None) if n == 0 => return Ok(Some(answer::closed())),
-                Ok(None) if self.got > HEADS_MAX_BYTES => return Ok(Some(answer::too_many())),
                 Ok(None) => {}
+                Ok(outcome) => return Ok(outcome),
                 Err(outcome) => return Ok(Some(outcome)),
             }
+        }
+    }
+
+    /// The verdict, once enough is there for one.
+    fn judge(&mut self) -> Result<Option<Outcome>, Outcome> {
+        let ProbeSpec::Http(HttpProbe { pass, .. }) = &self.spec.probe else { return Ok(None) };
+        if !matches!(pass, Pass::Statuses(_)) {
+            let line = answer::first_line(&self.read, 0)?;
+            return Ok(line.map(|line| talk::judge_line(pass, &line)));
+        }
+        match answer::final_head(&mut self.read)? {
+            Some(head) => {
+                let outcome = Outcome::new(kind_of(pass, head.status));
+                Ok(Some(outcome.status(head.status.into())))
+            }
+            None if self.got > HEADS_MAX_BYTES => Err(answer::too_many()),
+            None => Ok(None),
         }
     }
 }
@@ -275,5 +370,7 @@ fn connect(addr: &SocketAddr) -> io::Result<TcpStream> {
 /// How many events are taken at a time.
 const EVENTS: usize = 256;
 const BUFFER_BYTES: usize = 4096;
+/// After a peer that is not near.
+const HASTE_PAUSE: u32 = 256;
 /// Time limits are kept in slots.
 const LIMIT_SLOT_MS: u64 = 50;

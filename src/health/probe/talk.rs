@@ -5,6 +5,8 @@
 //!             └───▶ answer ─▶ judge                                                   keep ◀─┘
 //! ```
 
+use bstr::BString;
+
 use super::answer::Answer;
 use super::kept::{Age, Line, Memory};
 use super::{Aim, Limits, raw, tcp, tls, trace};
@@ -96,15 +98,19 @@ impl Judge<'_> {
             }
             // The Lua libraries look at the first line, whatever it says.
             Self::Pass(pass @ (Pass::AnyLine | Pass::TwoLists { .. })) => {
-                let line = answer.line().await?;
-                Ok(match raw::status_of(&line).and_then(|s| s.try_into().ok()) {
-                    Some(status) => Outcome::new(kind_of(pass, status)).status(status.into()),
-                    None if *pass == Pass::AnyLine => Outcome::new(Kind::Passed),
-                    None => Outcome::new(Kind::BadLine).detail(&line),
-                })
+                Ok(judge_line(pass, &answer.line().await?))
             }
             Self::Raw(spec) => Ok(raw::judge(spec, &answer.line().await?)),
         }
+    }
+}
+
+/// Judges a first line by its status.
+pub(super) fn judge_line(pass: &Pass, line: &BString) -> Outcome {
+    match raw::status_of(line).and_then(|s| s.try_into().ok()) {
+        Some(status) => Outcome::new(kind_of(pass, status)).status(status.into()),
+        None if *pass == Pass::AnyLine => Outcome::new(Kind::Passed),
+        None => Outcome::new(Kind::BadLine).detail(line),
     }
 }
 

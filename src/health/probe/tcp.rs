@@ -4,6 +4,8 @@
 //!  connect [▶ PROXY line] [▶ "PING\r\n"] [◀ "+PONG" within the first 256 KiB]
 //! ```
 
+use std::net::SocketAddr;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Aim, Limits, trace, unresolved};
@@ -39,7 +41,11 @@ pub(super) async fn open(aim: &Aim<'_>, limits: Limits) -> Result<Stream, Outcom
     }
     trace::step(|| format!("connected to {addr}"));
     if aim.proxy_protocol {
-        let line = proxy_line(&stream);
+        let ends = match (stream.local_addr(), stream.peer_addr()) {
+            (Ok(Addr::Inet(from)), Ok(Addr::Inet(to))) => Some((from, to)),
+            _ => None,
+        };
+        let line = proxy_line(ends);
         send(&mut stream, line.as_bytes(), limits).await?;
     }
     Ok(stream)
@@ -123,11 +129,8 @@ fn is_heard(expect: &Expect, heard: &[u8]) -> bool {
 }
 
 /// Version 1 of the PROXY protocol: our own address is the client's.
-fn proxy_line(stream: &Stream) -> String {
-    let ends = (stream.local_addr(), stream.peer_addr());
-    let (Ok(Addr::Inet(from)), Ok(Addr::Inet(to))) = ends else {
-        return "PROXY UNKNOWN\r\n".to_string();
-    };
+pub(super) fn proxy_line(ends: Option<(SocketAddr, SocketAddr)>) -> String {
+    let Some((from, to)) = ends else { return "PROXY UNKNOWN\r\n".to_string() };
     let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
     let (from_ip, to_ip) = (from.ip(), to.ip());
     format!("PROXY {family} {from_ip} {to_ip} {} {}\r\n", from.port(), to.port())
