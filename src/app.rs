@@ -340,6 +340,7 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
                 _ = fast => lua.exit(),
             }
         }
+        log::flush_all();
     })
 }
 

@@ -45,6 +45,7 @@ pub fn fuzz_request(input: &[u8], random: &mut Random) {
         },
         underscores_in_headers: random.below(2) == 0,
         ignore_invalid_headers: random.below(2) == 0,
+        max_headers: 1 + random.below(20),
         allow_connect: random.below(2) == 0,
     };
     let whole = parse_request(rules, input, &[input.len()]);

@@ -184,6 +184,7 @@ impl Compiler<'_> {
                 .map_or((4, 8192), |(count, size)| (count as usize, size)),
             ignore_invalid_headers: core.ignore_invalid_headers.unwrap_or(true),
             underscores_in_headers: core.underscores_in_headers.unwrap_or(false),
+            max_headers: core.max_headers.unwrap_or(1000) as usize,
             merge_slashes: core.merge_slashes.unwrap_or(true),
             tls,
         };

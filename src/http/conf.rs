@@ -109,6 +109,10 @@ pub const ROWS: &[Row] = &[
     flag("port_in_redirect", HTTP_LEVELS, |b, d| {
         d.flag_slot(&mut b.part::<CoreLoc>().port_in_redirect)
     }),
+    flag("msie_refresh", HTTP_LEVELS, |b, d| d.flag_slot(&mut b.part::<CoreLoc>().msie_refresh)),
+    row("post_action", HTTP_LEVELS | IF_LOCATION, take(1), |b, d| {
+        d.once(&mut b.part::<CoreLoc>().post_action, |d| Ok(Bytes::copy_from_slice(d.arg(1))))
+    }),
     flag("msie_padding", HTTP_LEVELS, |b, d| d.flag_slot(&mut b.part::<CoreLoc>().msie_padding)),
     flag("log_not_found", HTTP_LEVELS, |b, d| d.flag_slot(&mut b.part::<CoreLoc>().log_not_found)),
     flag("log_subrequest", HTTP_LEVELS, |b, d| {

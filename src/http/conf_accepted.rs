@@ -49,7 +49,6 @@ pub const ROWS: &[Row] = &[
     one("open_file_cache_min_uses", HTTP_LEVELS, number),
     one("open_file_cache_errors", HTTP_LEVELS, flag),
     one("open_file_cache_events", HTTP_LEVELS, flag),
-    row("open_log_file_cache", HTTP_LEVELS, args(1, 4), open_log_file_cache),
     // Temporary files of modules that need none.
     row("proxy_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
     row("fastcgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
@@ -57,8 +56,6 @@ pub const ROWS: &[Row] = &[
     row("scgi_temp_path", HTTP_LEVELS, args(1, 4), temp_path),
     // Kept objects of TLS: files are read once a configuration.
     row("ssl_certificate_cache", HTTP | SERVER, args(1, 3), |b, d| accept(b, d, |_| Ok(()))),
-    // Workarounds for browsers nobody has any more.
-    one("msie_refresh", HTTP_LEVELS, flag),
 ];
 
 /// The names seen in one block: each may stand there once.
@@ -124,25 +121,15 @@ fn directio(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 }
 
 fn open_file_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    accept(b, d, |d| cache_parameters(d, &["inactive="], &[], "the \"max\""))
+    accept(b, d, cache_parameters)
 }
 
-fn open_log_file_cache(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    accept(b, d, |d| cache_parameters(d, &["inactive=", "valid="], &["min_uses="], "\"max\""))
-}
-
-/// `off`, or `max=N` with times and other numbers.
-fn cache_parameters(
-    d: &Directive,
-    times: &[&str],
-    numbers: &[&str],
-    needed: &str,
-) -> Result<(), Diag> {
+/// `off`, or `max=N` with a time.
+fn cache_parameters(d: &Directive) -> Result<(), Diag> {
     let name = d.name();
     let (mut off, mut max) = (false, false);
     for (index, word) in (1..).zip(d.args()) {
         let text = word.text.as_slice();
-        let after = |keys: &[&str]| keys.iter().find_map(|key| text.strip_prefix(key.as_bytes()));
         let positive = |value: &[u8]| units::parse_number(value).is_some_and(|number| number > 0);
         let known = match text {
             b"off" => {
@@ -151,12 +138,9 @@ fn cache_parameters(
             }
             _ if text.starts_with(b"max=") => {
                 max = true;
-                after(&["max="]).is_some_and(positive)
+                text.strip_prefix(b"max=").is_some_and(positive)
             }
-            _ => {
-                after(times).is_some_and(|value| units::parse_sec(value).is_some())
-                    || after(numbers).is_some_and(positive)
-            }
+            _ => text.strip_prefix(b"inactive=").is_some_and(|v| units::parse_sec(v).is_some()),
         };
         if !known {
             let text = format!("invalid \"{name}\" parameter \"{}\"", word.text);
@@ -166,7 +150,7 @@ fn cache_parameters(
     if off || max {
         return Ok(());
     }
-    Err(Diag::emerg(format!("\"{name}\" must have {needed} parameter")))
+    Err(Diag::emerg(format!("\"{name}\" must have the \"max\" parameter")))
 }
 
 fn temp_path(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {

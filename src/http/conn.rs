@@ -63,6 +63,8 @@ pub struct Conn {
     drain_wakers: RefCell<Vec<Waker>>,
     /// When the client has to have sent its next head.
     pub deadline: Deadline,
+    /// How long the client may stay silent after a request.
+    pub idle_ms: Cell<u64>,
     pub send_timeout_ms: Cell<u64>,
     pub send_timed_out: Cell<bool>,
     /// The subrequest whose output may pass to the client now; others wait in `Postponed`.
@@ -169,6 +171,7 @@ impl Conn {
             pumping: Cell::new(false),
             drain_wakers: RefCell::default(),
             deadline: Deadline::default(),
+            idle_ms: Cell::new(75_000),
             send_timeout_ms: Cell::new(60_000),
             send_timed_out: Cell::new(false),
             active: RefCell::default(),

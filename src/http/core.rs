@@ -43,6 +43,8 @@ pub struct CoreLoc {
     pub server_name_in_redirect: Option<bool>,
     pub port_in_redirect: Option<bool>,
     pub msie_padding: Option<bool>,
+    pub msie_refresh: Option<bool>,
+    pub post_action: Option<Bytes>,
     pub log_not_found: Option<bool>,
     pub log_subrequest: Option<bool>,
     pub etag: Option<bool>,
@@ -100,8 +102,8 @@ impl Part for CoreLoc {
         inherit!(self, parent: keepalive_timeout_ms, keepalive_header_s, keepalive_requests,
             keepalive_time_ms, keepalive_disable, lingering_close, lingering_time_ms,
             lingering_timeout_ms, absolute_redirect, server_name_in_redirect, port_in_redirect,
-            msie_padding, log_not_found, log_subrequest, etag, if_modified_since, max_ranges,
-            tcp_nodelay, uninitialized_variable_warn, rewrite_log);
+            msie_padding, msie_refresh, post_action, log_not_found, log_subrequest, etag,
+            if_modified_since, max_ranges, tcp_nodelay, uninitialized_variable_warn, rewrite_log);
     }
 }
 
@@ -136,6 +138,7 @@ accessors! {
     server_name_in_redirect: bool = false;
     port_in_redirect: bool = true;
     msie_padding: bool = true;
+    msie_refresh: bool = false;
     log_not_found: bool = true;
     log_subrequest: bool = false;
     etag: bool = true;

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use bstr::ByteSlice;
 use bytes::Bytes;
 
-use crate::base::log::Level;
+use crate::base::{escape, log::Level};
 
 use super::{
     location::ErrorPage,
@@ -180,6 +181,9 @@ pub fn own_page(r: &Rc<Request>, code: u16) {
     r.err_status.set(code);
     let location = r.location();
     let core = location.core();
+    if matches!(code, 301 | 302) && core.msie_refresh() && is_msie(r) {
+        return refresh(r);
+    }
     let page = status::page(code, core.server_name_text()).map(|page| padded(r, code, page));
     {
         let mut out = r.headers_out.borrow_mut();
@@ -195,16 +199,43 @@ pub fn own_page(r: &Rc<Request>, code: u16) {
     }
 }
 
+/// What old browsers follow more surely than a redirect.
+fn refresh(r: &Rc<Request>) {
+    let mut page = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
+    {
+        let mut out = r.headers_out.borrow_mut();
+        let to = out.list.first("Location").cloned().unwrap_or_default();
+        escape::append_uri(&mut page, &to, &escape::REFRESH);
+        out.list.remove(b"Location");
+        out.status = 200;
+        out.status_line = None;
+        out.charset = None;
+        out.clear_body_facts();
+        out.content_type = Some(Bytes::from_static(b"text/html"));
+    }
+    page.extend_from_slice(b"\"></head><body></body></html>\r\n");
+    r.err_status.set(200);
+    if r.respond(page.into()).is_err() {
+        spoil(r);
+    }
+}
+
+fn is_msie(r: &Rc<Request>) -> bool {
+    agent_has(r, "MSIE ")
+}
+
+fn agent_has(r: &Rc<Request>, word: &str) -> bool {
+    let headers = r.headers_in.borrow();
+    headers.first("User-Agent").is_some_and(|agent| agent.find(word).is_some())
+}
+
 /// 494 to 497 are internal names of 400.
 fn sent_status(code: u16) -> u16 {
     if (494..=497).contains(&code) { 400 } else { code }
 }
 
 fn padded(r: &Rc<Request>, code: u16, page: Bytes) -> Bytes {
-    let headers = r.headers_in.borrow();
-    let agent = headers.first("User-Agent").map_or(&b""[..], |agent| agent);
-    let friendly = bstr::ByteSlice::find(agent, "MSIE ").is_some()
-        || bstr::ByteSlice::find(agent, "Chrome/").is_some();
+    let friendly = is_msie(r) || agent_has(r, "Chrome/");
     if code < 400 || !friendly || !r.with_location(|l| l.core().msie_padding()) {
         return page;
     }

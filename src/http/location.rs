@@ -79,6 +79,7 @@ pub struct Server {
     pub large_client_header_buffers: (usize, usize),
     pub ignore_invalid_headers: bool,
     pub underscores_in_headers: bool,
+    pub max_headers: usize,
     pub merge_slashes: bool,
     pub tls: ServerSide,
 }

@@ -197,6 +197,7 @@ fn rules(server: &Server) -> Rules {
         },
         underscores_in_headers: server.underscores_in_headers,
         ignore_invalid_headers: server.ignore_invalid_headers,
+        max_headers: server.max_headers,
         allow_connect: false,
     }
 }

@@ -45,6 +45,7 @@ use super::{
     phase::{self, Flow, Phase},
     read_head::{self, Head},
     request::Request,
+    subrequest,
 };
 
 /// Connections of one worker thread under one configuration.
@@ -217,7 +218,7 @@ impl Server {
         conn.deadline.set(if first {
             server.client_header_timeout_ms
         } else {
-            server.root.core().keepalive_timeout_ms()
+            conn.idle_ms.get()
         });
         let mut told = false;
         let arrived = poll_fn(|cx| {
@@ -293,6 +294,9 @@ impl Server {
                 _ = r.conn.drained() => {}
                 _ = r.conn.closed_by_client() => r.conn.fail(std::io::ErrorKind::ConnectionReset),
             }
+        }
+        if r.with_location(|location| location.core().post_action.is_some()) {
+            subrequest::post_action(r).await;
         }
         finish::log_phase(r).await;
     }

@@ -21,6 +21,7 @@ pub struct ServerCore {
     pub large_client_header_buffers: Option<(u64, usize)>,
     pub ignore_invalid_headers: Option<bool>,
     pub underscores_in_headers: Option<bool>,
+    pub max_headers: Option<u64>,
     pub merge_slashes: Option<bool>,
 }
 
@@ -28,7 +29,7 @@ impl Part for ServerCore {
     fn inherit(&mut self, parent: &Self) {
         inherit!(self, parent: client_header_timeout_ms, client_header_buffer_size,
             large_client_header_buffers, ignore_invalid_headers, underscores_in_headers,
-            merge_slashes);
+            merge_slashes, max_headers);
     }
 }
 
@@ -49,6 +50,9 @@ pub const ROWS: &[Row] = &[
     }),
     flag("underscores_in_headers", HTTP | SERVER, |b, d| {
         d.flag_slot(&mut b.part::<ServerCore>().underscores_in_headers)
+    }),
+    row("max_headers", HTTP | SERVER, take(1), |b, d| {
+        d.number_slot(&mut b.part::<ServerCore>().max_headers)
     }),
     flag("merge_slashes", HTTP | SERVER, |b, d| {
         d.flag_slot(&mut b.part::<ServerCore>().merge_slashes)

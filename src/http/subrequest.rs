@@ -3,8 +3,10 @@
 use std::rc::Rc;
 
 use super::{
+    body::Body,
     finish,
-    phase::{self, LocalBoxFuture, Phase},
+    phase::{self, Flow, LocalBoxFuture, Phase},
+    redirect,
     request::{Request, SubrequestSpec},
 };
 
@@ -26,10 +28,43 @@ pub fn start(sub: Rc<Request>) {
 
 /// Runs a subrequest to its end. Boxed, because subrequests make subrequests.
 pub fn drive(sub: Rc<Request>) -> LocalBoxFuture<'static, ()> {
+    drive_from(sub, Phase::ServerRewrite)
+}
+
+/// `post_action`: something is asked when the response is out; nobody sees the answer.
+pub async fn post_action(r: &Rc<Request>) {
+    let Some(target) = r.with_location(|location| location.core().post_action.clone()) else {
+        return;
+    };
+    let is_named = target.first() == Some(&b'@');
+    let (uri, args) = match is_named {
+        true => (r.uri.borrow().clone(), Some(r.args.borrow().clone())),
+        false => redirect::split_args(&target),
+    };
+    let spec = SubrequestSpec {
+        method: r.method.borrow().clone(),
+        uri,
+        args: args.unwrap_or_default(),
+        headers: r.headers_in.borrow().clone(),
+        body: Body::shared(&r.body),
+        vars: r.vars.borrow().clone(),
+        capture: Some(Rc::default()),
+    };
+    let Some(sub) = begin(r, spec) else { return };
+    let flow = if is_named { redirect::named(&sub, &target) } else { Flow::Decline };
+    match flow {
+        Flow::Restart(phase) => drive_from(sub, phase).await,
+        Flow::Decline => drive(sub).await,
+        // There is no such location; the log says so.
+        _ => {}
+    }
+}
+
+fn drive_from(sub: Rc<Request>, phase: Phase) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         // What the last one was busy with is no fact about this one.
         sub.conn.action.set("");
-        phase::run(&sub, Phase::ServerRewrite).await;
+        phase::run(&sub, phase).await;
         if let Some(capture) = &sub.capture {
             capture.status.set(sub.status());
             if !capture.ended.get() {

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use bstr::ByteSlice;
 use bytes::Bytes;
 
 use crate::base::{clock, date};
+use crate::net::http1::host::Host;
 
 use super::{
     request::Request,
@@ -33,6 +35,8 @@ pub const VARS: &[VarRow] = &[
     }),
     var("server_protocol", |r, _| Some(protocol(r))),
     var_live("host", host),
+    var_live("request_port", |r, _| Some(port(r).map_or(EMPTY, |port| port.to_string().into()))),
+    var_live("is_request_port", |r, _| Some(port(r).map_or(EMPTY, |_| text(":")))),
     var_live("server_name", |r, _| Some(r.server().name_text())),
     var("server_addr", |r, _| Some(r.conn.local.ip_text().into())),
     var("server_port", |r, _| Some(r.conn.local.port().to_string().into())),
@@ -162,6 +166,22 @@ fn protocol(r: &Rc<Request>) -> Bytes {
         _ => "HTTP/1.1",
     })
 }
+
+/// The port the client asked for, in the target or else in the Host header.
+fn port(r: &Request) -> Option<u16> {
+    let line = r.line.text();
+    let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let scheme = target.find(b"://").filter(|at| target[..*at].iter().all(u8::is_ascii_alphabetic));
+    let host = match scheme {
+        Some(at) => {
+            let rest = &target[at + 3..];
+            Host::parse(&rest[..rest.find_byteset(b"/?#").unwrap_or(rest.len())])
+        }
+        None => r.headers_in.borrow().first("Host").and_then(|host| Host::parse(host)),
+    };
+    host.map(|host| host.port).filter(|port| *port > 0)
+}
+
 
 fn host(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
     let known = r.main().host.borrow().clone().filter(|host| !host.is_empty());

@@ -27,6 +27,18 @@ pub enum ServerName {
     Regex(Regex, BString),
 }
 
+impl ServerName {
+    /// `host` is in lower case.
+    pub fn matches(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(name) => host == name.as_slice(),
+            Self::Suffix(name) => host.ends_with(name),
+            Self::Prefix(name) => host.starts_with(name),
+            Self::Regex(regex, _) => regex.is_match(host).unwrap_or(false),
+        }
+    }
+}
+
 /// The names of one `server` block.
 #[derive(Default)]
 pub struct ServerNames(pub Vec<ServerName>);

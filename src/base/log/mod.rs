@@ -9,6 +9,7 @@
 //!
 //! `2026/01/02 15:04:05 [error] PID#TID: *CONN text`; a line is one `write(2)`.
 
+mod buffered;
 mod sink;
 mod syslog;
 mod trace;
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::{clock, date};
 
+pub use self::buffered::{Buffered, Buffering, flush_all};
 pub use self::sink::{Capture, LogFile, Sink, reopen};
 pub use self::syslog::{Syslog, SyslogError};
 pub use self::trace::install as install_tracing;

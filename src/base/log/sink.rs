@@ -95,6 +95,7 @@ impl fmt::Debug for Sink {
 /// Opens every log file anew (after rotation). A file that cannot be opened keeps its old
 /// descriptor and is reported.
 pub fn reopen() -> Vec<(PathBuf, io::Error)> {
+    super::flush_all();
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for file in open.iter().filter_map(Weak::upgrade) {

@@ -24,7 +24,7 @@ use crate::{
         tls,
     },
     net::{
-        http1::{header::Known, host::Host, line, request::parse_length, uri},
+        http1::{header::Known, host::Host, line, request::{TOO_MANY, parse_length}, uri},
         http2::hpack::Field,
     },
 };
@@ -172,6 +172,10 @@ impl<'a> Draft<'a> {
     }
 
     fn regular_field(&mut self, field: Field) -> Result<(), Bad> {
+        let pseudo = usize::from(self.authority.is_some());
+        if self.headers.len() - pseudo >= self.server.max_headers {
+            return Err(Bad(494, TOO_MANY.into()));
+        }
         let Field { name, value } = field;
         let known = Known::of(&name);
         if known.once_in_request() && self.headers.contains(&name) {

@@ -10,14 +10,14 @@ use crate::http::{
     phase::{Flow, Handler, Phase, Registered, Step},
     request::Request,
 };
-use crate::server::access_log::{self, Logged};
+use crate::server::access_log::{self, Logged, PathsConf};
 
 type AccessLogConf = access_log::AccessLogConf<Request>;
 
 pub const ROWS: &[Row] = &[
     row("log_format", HTTP, at_least(2), access_log::set_format::<Request>),
     row("access_log", LEVELS, at_least(1), access_log::set_log::<Request>),
-    row("open_log_file_cache", HTTP_LEVELS, at_least(1), |_, _| Ok(())),
+    row("open_log_file_cache", HTTP_LEVELS, at_least(1), access_log::set_cache),
 ];
 
 pub const HANDLERS: &[Registered] = &[Registered { phase: Phase::Log, handler: &AccessLog }];
@@ -39,7 +39,9 @@ impl Handler for AccessLog {
     }
 
     fn run<'a>(&'a self, r: &'a Rc<Request>) -> Step<'a> {
-        r.location().scope.part::<AccessLogConf>().write(r);
+        let location = r.location();
+        let scope = &location.scope;
+        scope.part::<AccessLogConf>().write(r, scope.part::<PathsConf>());
         Step::Ready(Flow::Decline)
     }
 }

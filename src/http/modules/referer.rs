@@ -39,7 +39,7 @@ enum Host {
     /// Host and the path it has to begin with.
     Exact(Vec<u8>, Vec<u8>),
     Suffix(Vec<u8>, Vec<u8>),
-    Prefix(Vec<u8>),
+    Prefix(Vec<u8>, Vec<u8>),
     Pattern(Arc<Regex>),
 }
 
@@ -72,7 +72,7 @@ fn set_valid(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
                 let (host, path) = (host.to_ascii_lowercase(), path.to_vec());
                 valid.hosts.push(match &host[..] {
                     [b'*', rest @ ..] => Host::Suffix(rest.to_vec(), path),
-                    [start @ .., b'*'] => Host::Prefix(start.to_vec()),
+                    [start @ .., b'*'] => Host::Prefix(start.to_vec(), path),
                     _ => Host::Exact(host, path),
                 });
             }
@@ -89,21 +89,29 @@ fn is_valid(r: &Rc<Request>) -> bool {
     let Some(referer) = headers.first("Referer") else { return valid.none };
     let lower = referer.to_ascii_lowercase();
     let scheme = match () {
+        () if lower.len() < SHORTEST.len() => return valid.blocked,
         () if lower.starts_with(b"http://") => "http://",
         () if lower.starts_with(b"https://") => "https://",
         () => return valid.blocked,
     };
     let rest = &referer[scheme.len()..];
     let end = rest.find_byteset(b"/:").unwrap_or(rest.len());
-    let host = rest[..end].to_ascii_lowercase();
+    if end > HOST_MAX_BYTES {
+        return false;
+    }
+    let host = &lower[scheme.len()..][..end];
     let path = rest.find_byte(b'/').map_or(&b""[..], |at| &rest[at..]);
-    if valid.server_names && r.server().name_text().as_ref() == host {
+    if valid.server_names && r.server().names.iter().any(|name| name.matches(host)) {
         return true;
     }
     valid.hosts.iter().any(|known| match known {
         Host::Exact(name, start) => *name == host && path.starts_with(start),
         Host::Suffix(name, start) => host.ends_with(name) && path.starts_with(start),
-        Host::Prefix(name) => host.starts_with(name),
+        Host::Prefix(name, start) => host.starts_with(name) && path.starts_with(start),
         Host::Pattern(regex) => regex.is_match(rest).unwrap_or(false),
     })
 }
+
+/// What is shorter has no host in nginx's eyes.
+const SHORTEST: &str = "http://i.ru";
+const HOST_MAX_BYTES: usize = 256;

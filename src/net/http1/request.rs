@@ -40,6 +40,7 @@ pub struct Rules {
     pub sizes: Sizes,
     pub underscores_in_headers: bool,
     pub ignore_invalid_headers: bool,
+    pub max_headers: usize,
     pub allow_connect: bool,
 }
 
@@ -96,6 +97,7 @@ impl Default for Rules {
             sizes: Sizes::default(),
             underscores_in_headers: false,
             ignore_invalid_headers: true,
+            max_headers: 1000,
             allow_connect: false,
         }
     }
@@ -240,6 +242,9 @@ impl Parser {
             self.ignored.push(BadRequest::headers(400, text).log_text());
             return Ok(false);
         }
+        if self.headers.len() >= self.rules.max_headers {
+            return Err(BadRequest::headers(494, TOO_MANY));
+        }
         header.known = Known::of(header.name.of(buf));
         let value = header.value.of(buf);
         if header.known.once_in_request()
@@ -383,6 +388,9 @@ fn contains(value: &[u8], word: &[u8]) -> bool {
 
 /// nginx leaves 300 bytes of a log line to what follows.
 const QUOTE_MAX_BYTES: usize = crate::base::log::LINE_MAX_BYTES - 300;
+
+/// More lines than `max_headers`.
+pub const TOO_MANY: &str = "client sent too many header lines";
 
 #[cfg(test)]
 mod tests;
