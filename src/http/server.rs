@@ -215,11 +215,7 @@ impl Server {
             return true;
         }
         let server = &listening.servers.default;
-        conn.deadline.set(if first {
-            server.client_header_timeout_ms
-        } else {
-            conn.idle_ms.get()
-        });
+        conn.deadline.set(if first { server.client_header_timeout_ms } else { conn.idle_ms.get() });
         let mut told = false;
         let arrived = poll_fn(|cx| {
             if let Poll::Ready(filled) = conn.poll_fill(cx, read_head::FIRST_READ_BYTES) {

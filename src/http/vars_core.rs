@@ -182,7 +182,6 @@ fn port(r: &Request) -> Option<u16> {
     host.map(|host| host.port).filter(|port| *port > 0)
 }
 
-
 fn host(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
     let known = r.main().host.borrow().clone().filter(|host| !host.is_empty());
     known.or_else(|| Some(r.server().name_text()))

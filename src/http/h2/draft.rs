@@ -24,7 +24,13 @@ use crate::{
         tls,
     },
     net::{
-        http1::{header::Known, host::Host, line, request::{TOO_MANY, parse_length}, uri},
+        http1::{
+            header::Known,
+            host::Host,
+            line,
+            request::{TOO_MANY, parse_length},
+            uri,
+        },
         http2::hpack::Field,
     },
 };

@@ -118,7 +118,10 @@ fn reference_length(text: &[u8]) -> usize {
     1 + text[1..].iter().take_while(word).count()
 }
 
-pub(super) fn format_named<S: Logged>(b: &mut Builder<'_>, name: &BStr) -> Result<Arc<Format<S>>, Diag> {
+pub(super) fn format_named<S: Logged>(
+    b: &mut Builder<'_>,
+    name: &BStr,
+) -> Result<Arc<Format<S>>, Diag> {
     let known = b.main::<Formats<S>>().0.iter().find(|(known, _)| *known == name);
     if let Some((_, format)) = known {
         return Ok(format.clone());

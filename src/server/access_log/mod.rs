@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bstr::{BStr, ByteSlice};
 
-use self::format::{Format, format_named};
 pub use self::format::set_format;
+use self::format::{Format, format_named};
 pub use self::paths::{PathsConf, set_cache};
 use super::template::Template;
 use super::vars::Subject;
@@ -166,7 +166,11 @@ pub fn set_log<S: Logged>(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag
         return Err(Diag::emerg(format!("no buffer is defined for access_log \"{}\"", d.arg(1))));
     }
     if let Some(to) = target(b, d, buffering)? {
-        b.part::<AccessLogConf<S>>().logs.get_or_insert_default().push(Arc::new(Log { to, format, condition }));
+        b.part::<AccessLogConf<S>>().logs.get_or_insert_default().push(Arc::new(Log {
+            to,
+            format,
+            condition,
+        }));
     }
     Ok(())
 }
