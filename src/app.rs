@@ -14,17 +14,20 @@ use std::sync::Arc;
 
 use bstr::ByteSlice;
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::watch;
 
 use crate::base::errno::Errno;
 use crate::base::log::{self, Chain, Level, Sink};
 use crate::conf::{self, Check, Diag, Dirs, Disk, Recorder, Row, Scope, Severity, Sources, Table};
 use crate::http::modules;
+use crate::net::addr::Addr;
+use crate::net::listen::Listener;
 use crate::process::errorlog::{self, DefaultLog};
 use crate::process::signal::{self, Action};
 use crate::process::{
     self, Cycle, Hooks, LoadFailed, Paths, Post, Prepared, Start, ThreadCtx, conf as process_conf,
 };
-use crate::{face, health, http, lua, server, store, upstream};
+use crate::{face, health, http, lua, server, store, stream, upstream};
 
 /// What `main` read from the command line.
 #[derive(Debug)]
@@ -135,6 +138,16 @@ const ROWS: &[&[Row]] = &[
     modules::headers_more::conf::ROWS,
     modules::set_misc::ROWS,
     modules::try_files::ROWS,
+    stream::conf::ROWS,
+    stream::content::ROWS,
+    stream::proxy::conf::ROWS,
+    stream::proxy::conf::SSL_ROWS,
+    stream::tls::ROWS,
+    stream::access::ROWS,
+    stream::access_log::ROWS,
+    stream::set::ROWS,
+    stream::tables::ROWS,
+    stream::upstream::ROWS,
     face::ROWS,
     face::grpc::conf::ROWS,
     face::kong::conf::ROWS,
@@ -193,6 +206,7 @@ const FILTERS: &[&dyn http::Filter] = &[
 /// Variables.
 const VARS: &[&[http::vars::VarRow]] = &[
     http::vars_core::VARS,
+    server::vars_process::Vars::ROWS,
     server::vars_ssl::Vars::ROWS,
     modules::echo::VARS,
     http::proxy::vars::VARS,
@@ -211,9 +225,23 @@ const VARS: &[&[http::vars::VarRow]] = &[
     modules::limits::conn::VARS,
 ];
 
+/// Participants of the phases of sessions.
+const STREAM_HANDLERS: &[&[stream::phase::Registered]] =
+    &[stream::access::HANDLERS, stream::set::HANDLERS, stream::access_log::HANDLERS];
+
+/// Variables of sessions.
+const STREAM_VARS: &[&[stream::build::VarRow]] = &[
+    stream::vars::VARS,
+    server::vars_process::Vars::ROWS,
+    server::vars_ssl::Vars::ROWS,
+    server::proxy_protocol::Vars::ROWS,
+];
+
 /// What features do at the end of the `http` block.
 const FINISHERS: &[http::build::Finish] =
-    &[modules::access_log::finish, http::proxy::cache::conf::finish, upstream::resolve::settle];
+    &[modules::access_log::finish, http::proxy::cache::conf::finish, |b, http| {
+        upstream::resolve::settle(b, http, upstream::Realm::Http)
+    }];
 
 /// What is looked at when the whole configuration was read.
 const CHECKS: &[Check] =
@@ -255,14 +283,17 @@ fn read(start: &Start, generation: u64) -> (Cycle, Sources, Vec<Diag>) {
     main.part_mut::<DefaultLog>().0 = paths.error_log.clone();
     *main.part_mut::<http::Features>() =
         http::Features { handlers: HANDLERS, filters: FILTERS, vars: VARS, finishers: FINISHERS };
+    *main.part_mut::<stream::build::Features>() =
+        stream::build::Features { handlers: STREAM_HANDLERS, vars: STREAM_VARS };
     // A text that could not be read to its end misses things for that reason alone.
     let whole = !parsed.diags.iter().any(|(_, diag)| diag.is_error());
     let checks = if whole { CHECKS } else { &[] };
     let (scope, diags) = conf::build(&parsed, &table(), &dirs, main, checks);
-    let listens = match &scope.part::<http::HttpRoot>().0 {
-        Some(http) => http.sockets(),
-        None => Vec::new(),
-    };
+    // Those of http come first; `serve` tells them apart by that.
+    let mut listens = scope.part::<http::HttpRoot>().0.as_ref().map_or(Vec::new(), |h| h.sockets());
+    if let Some(stream) = &scope.part::<stream::build::StreamRoot>().0 {
+        listens.extend(stream.sockets());
+    }
     let cycle = Cycle { generation, paths, scope, snapshot, listens };
     (cycle, parsed.sources, diags)
 }
@@ -321,11 +352,9 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
                 lua.exiting();
             }
         });
-        if let Some(http) = ctx.cycle.scope.part::<http::HttpRoot>().0.clone() {
-            let sockets = ctx.cycle.listens.iter().map(|spec| spec.addr.clone());
-            let listeners = ctx.listeners.into_iter().zip(sockets).collect();
-            http::server::serve(http, listeners, ctx.shutdown.clone()).await;
-        }
+        let sockets = ctx.cycle.listens.iter().map(|spec| spec.addr.clone());
+        let listeners = ctx.listeners.into_iter().zip(sockets).collect();
+        serve_sockets(&ctx.cycle, listeners, &ctx.shutdown).await;
         let mut shutdown = ctx.shutdown;
         // An error means that the control thread is gone: nothing to serve for.
         let _ = shutdown.wait_for(|stop| *stop > process::Stop::Serve).await;
@@ -342,6 +371,29 @@ fn serve(ctx: ThreadCtx) -> LocalBoxFuture<'static, ()> {
         }
         log::flush_all();
     })
+}
+
+/// Requests and sessions, side by side; the sockets of http come first.
+async fn serve_sockets(
+    cycle: &Cycle,
+    mut http_sockets: Vec<(Listener, Addr)>,
+    shutdown: &watch::Receiver<process::Stop>,
+) {
+    let http = cycle.scope.part::<http::HttpRoot>().0.clone();
+    let stream = cycle.scope.part::<stream::build::StreamRoot>().0.clone();
+    let count = http.as_ref().map_or(0, |http| http.sockets().len());
+    let stream_sockets = http_sockets.split_off(count.min(http_sockets.len()));
+    let requests = async {
+        if let Some(http) = http {
+            http::server::serve(http, http_sockets, shutdown.clone()).await;
+        }
+    };
+    let sessions = async {
+        if let Some(stream) = stream {
+            stream::server::serve(stream, stream_sockets, shutdown.clone()).await;
+        }
+    };
+    tokio::join!(requests, sessions);
 }
 
 fn test(start: &Start, request: &Request) -> i32 {

@@ -26,6 +26,7 @@ pub mod upstream;
 
 pub mod health;
 pub mod http;
+pub mod stream;
 
 pub mod face;
 pub mod lua;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::conf::Table;
+use crate::conf::row::{STREAM, STREAM_SERVER, STREAM_UPSTREAM};
 
 /// The lines of `-V` below the version.
 pub(super) fn describe(table: &Table, prefix: &str) -> String {
@@ -32,6 +33,17 @@ pub(super) fn arguments(table: &Table, prefix: &str) -> String {
             let _ = write!(out, " --without-{name}");
         }
     }
+    let in_stream = |name: &str| table.row_in(name.into(), OF_STREAM).is_some();
+    for (directive, flag) in STREAM_OPTIONAL {
+        if in_stream(directive) {
+            let _ = write!(out, " {flag}");
+        }
+    }
+    for (directive, name) in STREAM_STANDARD {
+        if !in_stream(directive) {
+            let _ = write!(out, " --without-stream_{name}_module");
+        }
+    }
     out
 }
 
@@ -52,7 +64,6 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("slice", "--with-http_slice_module"),
     ("dav_methods", "--with-http_dav_module"),
     ("random_index", "--with-http_random_index_module"),
-    ("stream", "--with-stream"),
     ("set_escape_uri", "--add-module=set-misc-nginx-module"),
     ("echo", "--add-module=echo-nginx-module"),
     ("more_set_headers", "--add-module=headers-more-nginx-module"),
@@ -99,3 +110,28 @@ const STANDARD: &[(&str, &str)] = &[
     ("mail", "mail_imap_module"),
     ("mail", "mail_smtp_module"),
 ];
+
+/// The same for what stands in `stream {}`.
+const STREAM_OPTIONAL: &[(&str, &str)] = &[
+    ("server", "--with-stream"),
+    ("ssl_certificate", "--with-stream_ssl_module"),
+    ("set_real_ip_from", "--with-stream_realip_module"),
+    ("ssl_preread", "--with-stream_ssl_preread_module"),
+];
+
+const STREAM_STANDARD: &[(&str, &str)] = &[
+    ("limit_conn", "limit_conn"),
+    ("allow", "access"),
+    ("geo", "geo"),
+    ("map", "map"),
+    ("split_clients", "split_clients"),
+    ("return", "return"),
+    ("pass", "pass"),
+    ("set", "set"),
+    ("hash", "upstream_hash"),
+    ("least_conn", "upstream_least_conn"),
+    ("random", "upstream_random"),
+    ("zone", "upstream_zone"),
+];
+
+const OF_STREAM: u32 = STREAM | STREAM_SERVER | STREAM_UPSTREAM;

@@ -31,7 +31,7 @@ pub fn explain(main: &Scope, sources: &Sources) -> String {
         // Writing into a string does not fail.
         let _ = one(&mut out, main, sources, plan);
     }
-    let groups = main.part::<UpstreamConf>().groups.iter();
+    let groups = main.part::<UpstreamConf>().groups.all();
     let unchecked: Vec<String> = groups
         .filter(|g| g.is_explicit() && !plans.iter().any(|p| p.spec.upstream == g.name()))
         .map(|g| g.name().to_string())
@@ -50,12 +50,11 @@ pub fn check_now(
     upstream: &BStr,
     out: &mut dyn io::Write,
 ) -> io::Result<Option<bool>> {
-    let Some(group) = main.part::<UpstreamConf>().groups.explicit(upstream) else {
-        return Ok(None);
-    };
+    let groups = &main.part::<UpstreamConf>().groups;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all = None;
-    for plan in plans(main).iter().filter(|p| p.spec.upstream == group.name()) {
+    for plan in plans(main).iter().filter(|p| p.spec.upstream.eq_ignore_ascii_case(upstream)) {
+        let Some(group) = groups.explicit_in(plan.realm, upstream) else { continue };
         for target in targets(&group.snapshot(), &plan.spec) {
             let passed = runtime.block_on(probe_once(plan, &target, out))?;
             all = Some(all.unwrap_or(true) && passed);
@@ -124,7 +123,8 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
         let text = format!("{n} failures {window} eject for {base}, at most {max}");
         line("requests", text, &["failures=", "window=", "ejection="])?;
     }
-    if let Some(group) = main.part::<UpstreamConf>().groups.explicit(spec.upstream.as_ref()) {
+    let groups = &main.part::<UpstreamConf>().groups;
+    if let Some(group) = groups.explicit_in(plan.realm, spec.upstream.as_ref()) {
         peers(out, group, spec)?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::upstream::{Groups, PeerSet, Snapshot};
 /// The text page of `resty.upstream.healthcheck`.
 pub fn status_page(groups: &Groups, has_checker: impl Fn(&BStr) -> bool) -> BString {
     let mut out = BString::default();
-    for (i, group) in groups.iter().enumerate() {
+    for (i, group) in groups.all().enumerate() {
         if i > 0 {
             out.push(b'\n');
         }
@@ -45,7 +45,7 @@ pub fn prometheus_status_page(groups: &Groups, has_checker: impl Fn(&BStr) -> bo
     let mut out: BString =
         format!("# HELP {METRIC} The running status of nginx upstream\n# TYPE {METRIC} gauge\n")
             .into();
-    for group in groups.iter() {
+    for group in groups.all() {
         let name = group.name();
         if !has_checker(name.as_ref()) {
             put_upstream(&mut out, &name, "UNKNOWN");
@@ -66,7 +66,7 @@ pub fn prometheus_status_page(groups: &Groups, has_checker: impl Fn(&BStr) -> bo
 /// What the engine knows of the checks of these groups, as JSON.
 pub fn json_status_page(groups: &Groups, engine: Option<&Engine>) -> String {
     let mut checks = engine.map(model).unwrap_or_default();
-    checks.retain(|c| groups.iter().any(|g| g.name() == c.upstream));
+    checks.retain(|c| groups.all().any(|g| g.name() == c.upstream));
     // Plain data: nothing in it can fail to be written.
     serde_json::to_string(&checks).unwrap_or_default()
 }

@@ -11,10 +11,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,15 +21,10 @@ use tokio::sync::{Notify, futures::Notified, watch};
 
 use crate::{
     base::clock,
-    net::{
-        addr::Addr,
-        http2::PREFACE,
-        listen::{self as sockets, Listener},
-        stream::Stream,
-    },
+    net::{addr::Addr, http2::PREFACE, listen::Listener, stream::Stream},
     process::Stop,
     server::{
-        listen,
+        accept, listen,
         proxy_protocol::{self, Between},
     },
 };
@@ -98,26 +90,9 @@ impl Server {
 
     /// Accepts on one socket until told to stop.
     pub async fn accept(self: Rc<Self>, listener: Listener, socket: Addr) {
-        let mut shutdown = self.shutdown.clone();
-        loop {
-            if *shutdown.borrow() != Stop::Serve || sockets::is_muted(&socket) {
-                return;
-            }
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = shutdown.changed() => continue,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.clone().take(stream, peer, &socket),
-                Err(error) => {
-                    crate::base::log::emit(
-                        crate::base::log::Level::Crit,
-                        format_args!("accept4() failed ({error})"),
-                    );
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let take = |stream, peer| self.clone().take(stream, peer, &socket);
+        let serves = |stop: &Stop| *stop == Stop::Serve;
+        accept::accept(listener, &socket, self.shutdown.clone(), serves, take).await;
     }
 
     /// Waits until no connection is left.
@@ -152,7 +127,7 @@ impl Server {
         local: Addr,
         listening: &Listening,
     ) {
-        let number = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let number = crate::server::serial();
         // A unix socket or a closed peer has no such option.
         let _ = stream.socket().set_nodelay(true);
         let mut stream = stream;
@@ -382,6 +357,3 @@ pub async fn linger(conn: &Rc<Conn>, timeout_ms: u64, time_ms: u64) {
     // Time is up: the client had its chance.
     let _ = whole.await;
 }
-
-static SERIAL: AtomicU64 = AtomicU64::new(1);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);

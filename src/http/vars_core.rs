@@ -42,7 +42,6 @@ pub const VARS: &[VarRow] = &[
     var("server_port", |r, _| Some(r.conn.local.port().to_string().into())),
     var_live("remote_addr", |r, _| Some(r.conn.remote_text.borrow().clone())),
     var_live("remote_port", |r, _| Some(r.conn.peer().port().to_string().into())),
-    var_live("binary_remote_addr", binary_remote_addr),
     var_live("remote_user", remote_user),
     var("connection", |r, _| Some(r.conn.number.to_string().into())),
     var("connection_requests", |r, _| Some(r.conn.requests.get().to_string().into())),
@@ -90,18 +89,6 @@ pub const VARS: &[VarRow] = &[
         Some(path_bytes(&real))
     }),
     var_live("request_filename", |r, _| super::files::map_path(r)),
-    var("nginx_version", |_, _| Some(text("1.29.4"))),
-    var("pid", |_, _| Some(std::process::id().to_string().into())),
-    var("hostname", |_, _| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Some(name.trim().to_ascii_lowercase().into())
-    }),
-    var_live("msec", |_, _| {
-        let now = clock::wall();
-        Some(format!("{}.{:03}", now.secs, now.msec).into())
-    }),
-    var_live("time_local", |_, _| Some(date::access_log_time(clock::wall().secs).into())),
-    var_live("time_iso8601", |_, _| Some(date::iso8601_time(clock::wall().secs).into())),
     var_live("tcpinfo_rtt", |_, _| None),
 ];
 
@@ -185,14 +172,6 @@ fn port(r: &Request) -> Option<u16> {
 fn host(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
     let known = r.main().host.borrow().clone().filter(|host| !host.is_empty());
     known.or_else(|| Some(r.server().name_text()))
-}
-
-fn binary_remote_addr(r: &Rc<Request>, _: &[u8]) -> Option<Bytes> {
-    match r.conn.peer().ip() {
-        Some(std::net::IpAddr::V4(ip)) => Some(Bytes::copy_from_slice(&ip.octets())),
-        Some(std::net::IpAddr::V6(ip)) => Some(Bytes::copy_from_slice(&ip.octets())),
-        None => Some(text("unix:")),
-    }
 }
 
 /// The user of `Authorization: Basic`.

@@ -12,6 +12,7 @@ use super::addr::Addr;
 use super::listen::sockaddr;
 use super::stream::{Socket, Stream};
 use crate::base::errno::Errno;
+use crate::base::log::Level;
 
 /// How to connect.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,24 @@ impl DialError {
             Self::Socket(e) | Self::Connect(e) => Some(e),
             Self::Bind { error, .. } | Self::Refused { error, .. } => Some(error),
             Self::Timeout => None,
+        }
+    }
+
+    /// What is usual between machines is an error; a missing socket file is worse.
+    pub fn level(&self) -> Level {
+        use io::ErrorKind::{
+            ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+            TimedOut, WouldBlock,
+        };
+        match self {
+            Self::Connect(_) | Self::Timeout => Level::Error,
+            Self::Refused { error, .. } => match error.kind() {
+                ConnectionRefused | ConnectionReset | HostUnreachable | NetworkDown
+                | NetworkUnreachable | TimedOut | WouldBlock => Level::Error,
+                _ => Level::Crit,
+            },
+            Self::Socket(_) => Level::Alert,
+            Self::Bind { .. } => Level::Crit,
         }
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bstr::{BString, ByteSlice};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 
 use super::addr::Addr;
 use super::fd;
@@ -56,6 +56,11 @@ impl ListenSpec {
             keepalive: None,
         }
     }
+
+    /// Whether one socket serves both.
+    pub fn is_same_socket(&self, other: &Self) -> bool {
+        self.addr == other.addr && self.udp == other.udp
+    }
 }
 
 /// `so_keepalive=on|off|[idle]:[interval]:[count]`.
@@ -79,7 +84,11 @@ impl Bound {
     pub fn listener(&self, index: usize) -> io::Result<Listener> {
         let socket = self.sockets.get(index % self.sockets.len().max(1));
         let fd = socket.ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-        if let Addr::Unix(path) = &self.spec.addr {
+        if self.spec.udp {
+            let std = std::net::UdpSocket::from(fd);
+            std.set_nonblocking(true)?;
+            Ok(Listener::Udp(UdpSocket::from_std(std)?))
+        } else if let Addr::Unix(path) = &self.spec.addr {
             OPEN.with_borrow_mut(|all| all.push(path.clone()));
             let std = std::os::unix::net::UnixListener::from(fd);
             std.set_nonblocking(true)?;
@@ -124,6 +133,8 @@ thread_local! {
 pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// Datagrams come over it, no connections.
+    Udp(UdpSocket),
 }
 
 impl Listener {
@@ -135,6 +146,7 @@ impl Listener {
                 let (stream, _) = l.accept().await?;
                 Ok((stream.into(), Addr::Unix(Default::default())))
             }
+            Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -219,7 +231,7 @@ pub fn unlink_unix(bound: &[Bound], warn: &mut dyn FnMut(String)) {
 }
 
 fn reuse(spec: &ListenSpec, plan: &BindPlan<'_>) -> Option<Bound> {
-    let have = plan.have.iter().find(|b| b.spec.addr == spec.addr)?;
+    let have = plan.have.iter().find(|b| b.spec.is_same_socket(spec))?;
     let mut sockets = have.sockets.clone();
     // One socket becoming several needs SO_REUSEPORT on the first too, as nginx sets on reload.
     if spec.reuseport && sockets.len() < plan.workers {
@@ -230,7 +242,7 @@ fn reuse(spec: &ListenSpec, plan: &BindPlan<'_>) -> Option<Bound> {
             sockets.push(Arc::new(open(spec).ok()?));
         }
     }
-    if spec.backlog != have.spec.backlog {
+    if spec.backlog != have.spec.backlog && !spec.udp {
         let _ = socket2::SockRef::from(&*sockets[0]).listen(spec.backlog);
     }
     Some(Bound { spec: spec.clone(), sockets })
@@ -267,7 +279,8 @@ fn open(spec: &ListenSpec) -> Result<OwnedFd, OpenError> {
         move |error| OpenError { call, addr, tail: String::new(), error }
     };
     let (domain, addr) = sockaddr(&spec.addr).map_err(at("socket()"))?;
-    let socket = RawSocket::new(domain, Type::STREAM, None).map_err(at("socket()"))?;
+    let kind = if spec.udp { Type::DGRAM } else { Type::STREAM };
+    let socket = RawSocket::new(domain, kind, None).map_err(at("socket()"))?;
     let inet = matches!(spec.addr, Addr::Inet(_));
     if inet {
         socket.set_reuse_address(true).map_err(at("setsockopt(SO_REUSEADDR)"))?;
@@ -285,6 +298,9 @@ fn open(spec: &ListenSpec) -> Result<OwnedFd, OpenError> {
     if let Some(path) = spec.addr.path() {
         let mode = std::fs::Permissions::from_mode(0o666);
         std::fs::set_permissions(path, mode).map_err(at("chmod()"))?;
+    }
+    if spec.udp {
+        return Ok(socket.into());
     }
     socket.listen(spec.backlog).map_err(|error| OpenError {
         call: "listen() to",
@@ -320,8 +336,10 @@ fn apply_hints(socket: &RawSocket, spec: &ListenSpec) {
 }
 
 fn remove_test_sockets(bound: &[Option<Bound>], plan: &BindPlan<'_>) {
-    let fresh =
-        bound.iter().flatten().filter(|b| !plan.have.iter().any(|h| h.spec.addr == b.spec.addr));
+    let fresh = bound
+        .iter()
+        .flatten()
+        .filter(|b| !plan.have.iter().any(|h| h.spec.is_same_socket(&b.spec)));
     for path in fresh.filter_map(|b| b.spec.addr.path()) {
         let _ = std::fs::remove_file(path);
     }

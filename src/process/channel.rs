@@ -40,6 +40,8 @@ pub enum Message {
 /// An address and how many descriptors belong to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketNames {
+    #[serde(default)]
+    pub udp: bool,
     pub addr: String,
     pub count: usize,
 }
@@ -122,7 +124,11 @@ impl AsRawFd for Channel {
 
 /// Names and numbers of descriptors for sending.
 pub fn describe(bound: &[Bound]) -> (Vec<SocketNames>, Vec<RawFd>) {
-    let name = |b: &Bound| SocketNames { addr: b.spec.addr.to_string(), count: b.sockets.len() };
+    let name = |b: &Bound| SocketNames {
+        udp: b.spec.udp,
+        addr: b.spec.addr.to_string(),
+        count: b.sockets.len(),
+    };
     (bound.iter().map(name).collect(), bound.iter().flat_map(Bound::raw_fds).collect())
 }
 
@@ -135,7 +141,8 @@ pub fn attach(names: &[SocketNames], fds: &mut VecDeque<OwnedFd>) -> Vec<Bound> 
         if let Some(addr) = Addr::literal(name.addr.as_bytes())
             && !sockets.is_empty()
         {
-            bound.push(Bound { spec: ListenSpec::new(addr), sockets });
+            let spec = ListenSpec { udp: name.udp, ..ListenSpec::new(addr) };
+            bound.push(Bound { spec, sockets });
         }
     }
     bound

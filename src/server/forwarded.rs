@@ -63,7 +63,7 @@ pub fn find(
         if !trusted.iter().any(|trusted| trusted.covers(at)) {
             break;
         }
-        let Some(addr) = parse(word) else { break };
+        let Some(addr) = bare(word) else { break };
         at = addr.ip();
         believed = Some(addr);
         if !recursive {
@@ -73,8 +73,8 @@ pub fn find(
     believed
 }
 
-/// An address with or without a port.
-fn parse(word: &[u8]) -> Option<Addr> {
+/// An address with or without a port; brackets may stand around one of IPv6.
+pub fn bare(word: &[u8]) -> Option<Addr> {
     if let Some(ip) = addr::parse_ip(BStr::new(word)) {
         return Some(Addr::Inet((ip, 0).into()));
     }

@@ -5,6 +5,7 @@
 //!                                └─ VarTable<S>: rows of the kind, variables of the configuration
 //! ```
 
+pub mod accept;
 pub mod access;
 pub mod access_log;
 pub mod forwarded;
@@ -14,7 +15,17 @@ pub mod map;
 pub mod names;
 pub mod proxy_protocol;
 pub mod regex;
+pub mod secure;
 pub mod template;
 pub mod tls;
 pub mod vars;
+pub mod vars_process;
 pub mod vars_ssl;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of a new connection, the `*1` of log lines: counted over all servers.
+pub fn serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

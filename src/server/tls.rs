@@ -115,7 +115,7 @@ pub const ROWS: &[Row] = &[
 
 /// Reads the files a finished server names; complaints have no place, as in nginx.
 /// `alpn` is what the protocol spoken here is called; empty for any.
-pub fn load(scope: &Scope, alpn: &[&str]) -> Result<ServerSide, Diag> {
+pub fn load<A: AsRef<[u8]>>(scope: &Scope, alpn: &[A]) -> Result<ServerSide, Diag> {
     let conf: &TlsConf = scope.part();
     let rejects = conf.reject_handshake.unwrap_or(false);
     let client_auth = conf.verify_client.unwrap_or_default();
@@ -151,7 +151,7 @@ pub fn load(scope: &Scope, alpn: &[&str]) -> Result<ServerSide, Diag> {
         depth: conf.verify_depth.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         no_tickets: !conf.session_tickets.unwrap_or(true),
         session_cache: conf.session_cache.unwrap_or(false),
-        alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
+        alpn: alpn.iter().map(|name| name.as_ref().to_vec()).collect(),
     };
     let tls = ServerTls::build(&spec).map_err(|e| refused(&e))?;
     Ok(ServerSide { tls: Some(tls), client_auth, rejects })

@@ -10,20 +10,23 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 
-use super::group::{Body, Group, Server};
+use super::group::{Body, Group, Realm, Server};
 use super::keepalive::KeepaliveConf;
 use super::pick::Algo;
 use super::registry::{GroupError, Groups, Mention};
 use super::resolve::{Question, Wanted};
 use crate::base::units;
-use crate::conf::row::{HTTP, Row, UPSTREAM, args, at_least, block, row, take};
+use crate::conf::row::{
+    HTTP, Row, STREAM, STREAM_UPSTREAM, UPSTREAM, args, at_least, block, row, take,
+};
 use crate::conf::{Builder, Diag, Directive, Part, Scope};
 use crate::net::addr::{Url, Want};
 
 pub const ROWS: &[Row] = &[
     block("upstream", HTTP, take(1), UPSTREAM, set_upstream),
-    row("server", UPSTREAM, at_least(1), set_server),
-    row("zone", UPSTREAM, args(1, 2), set_zone),
+    block("upstream", STREAM, take(1), STREAM_UPSTREAM, set_upstream),
+    row("server", BOTH, at_least(1), set_server),
+    row("zone", BOTH, args(1, 2), set_zone),
     row("keepalive", UPSTREAM, args(1, 2), set_keepalive),
     row("keepalive_requests", UPSTREAM, take(1), |b, d| {
         d.number_slot(&mut b.part::<Draft>().keepalive_requests)
@@ -35,8 +38,8 @@ pub const ROWS: &[Row] = &[
         d.msec_slot(&mut b.part::<Draft>().keepalive_timeout_ms)
     }),
     row("ip_hash", UPSTREAM, take(0), |b, _| set_algo(b, Algo::IpHash, NO_BACKUP)),
-    row("least_conn", UPSTREAM, take(0), |b, _| set_algo(b, Algo::LeastConn, ALL)),
-    row("random", UPSTREAM, args(0, 2), set_random),
+    row("least_conn", BOTH, take(0), |b, _| set_algo(b, Algo::LeastConn, ALL)),
+    row("random", BOTH, args(0, 2), set_random),
 ];
 
 /// The groups of the configuration, a part of its main level.
@@ -52,8 +55,19 @@ impl Part for UpstreamConf {
 /// The group an address of `proxy_pass` and its kind stands for. `url` was read without resolving;
 /// the group's servers may become known only later in the file.
 pub fn mention(b: &mut Builder<'_>, d: &Directive, url: &Url) -> Result<Arc<Group>, Diag> {
+    mention_in(Realm::Http, b, d, url)
+}
+
+/// The same among the groups of one realm.
+pub fn mention_in(
+    realm: Realm,
+    b: &mut Builder<'_>,
+    d: &Directive,
+    url: &Url,
+) -> Result<Arc<Group>, Diag> {
     let literal = url.addrs.len() == 1 && (url.port > 0 || url.is_unix());
     let named = Mention {
+        realm,
         port: url.port,
         no_port: url.no_port,
         addr: literal.then(|| url.addrs[0].clone()),
@@ -120,7 +134,8 @@ impl Draft {
 }
 
 fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
-    let declared = b.main::<UpstreamConf>().groups.declare(d.arg(1), Some(d.at.place));
+    let realm = if b.inside(STREAM) { Realm::Stream } else { Realm::Http };
+    let declared = b.main::<UpstreamConf>().groups.declare(realm, d.arg(1), Some(d.at.place));
     let mut scope = b.block(d, Scope::new());
     let draft = std::mem::take(scope.part_mut::<Draft>());
     let group = declared.map_err(|error| complaint(error).at(d.at.place))?;
@@ -152,13 +167,19 @@ fn set_upstream(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
 
 fn set_server(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let mut server = Server::new(d.arg(1).to_owned(), Vec::new());
-    let done = read_server(&mut server, b.part::<Draft>().refused, d);
+    let default_port = if b.inside(STREAM) { 0 } else { 80 };
+    let done = read_server(&mut server, default_port, b.part::<Draft>().refused, d);
     // A wrong server still counts, so that "no servers are inside" does not come on top.
     b.part::<Draft>().servers.push(server);
     done
 }
 
-fn read_server(server: &mut Server, refused: Refused, d: &Directive) -> Result<(), Diag> {
+fn read_server(
+    server: &mut Server,
+    default_port: u16,
+    refused: Refused,
+    d: &Directive,
+) -> Result<(), Diag> {
     for (index, word) in d.words.iter().enumerate().skip(2) {
         let (key, value) = match word.text.find_byte(b'=') {
             Some(at) => word.text.split_at(at + 1),
@@ -171,13 +192,13 @@ fn read_server(server: &mut Server, refused: Refused, d: &Directive) -> Result<(
         set_parameter(server, key, value).ok_or_else(|| d.bad_param(index))?;
     }
     server.wanted = wanted(d)?;
-    read_address(server, d)
+    read_address(server, default_port, d)
 }
 
 /// An address, a name to resolve now, or one to be asked for while requests run.
-fn read_address(server: &mut Server, d: &Directive) -> Result<(), Diag> {
+fn read_address(server: &mut Server, default_port: u16, d: &Directive) -> Result<(), Diag> {
     let asked = server.wanted.take();
-    let want = Want { default_port: 80, no_resolve: asked.is_some(), ..Want::default() };
+    let want = Want { default_port, no_resolve: asked.is_some(), ..Want::default() };
     let text = |e| d.wrong_arg(1, format!("{e} in upstream \"{}\"", d.arg(1)));
     let url = Url::parse(d.arg(1), &want).map_err(text)?;
     if let Some(Wanted { question: Question { service: Some(_), .. }, .. }) = &asked {
@@ -188,6 +209,10 @@ fn read_address(server: &mut Server, d: &Directive) -> Result<(), Diag> {
         if !url.addrs.is_empty() {
             return wrong("requires domain name");
         }
+    }
+    let is_service = asked.as_ref().is_some_and(|asked| asked.question.service.is_some());
+    if url.no_port && default_port == 0 && !url.is_unix() && !is_service {
+        return Err(d.wrong_arg(1, format!("no port in upstream \"{}\"", d.arg(1))));
     }
     if url.addrs.is_empty()
         && let Some(mut wanted) = asked
@@ -347,6 +372,8 @@ fn complaint(error: GroupError) -> Diag {
     diag
 }
 
+/// `upstream {}` of either realm.
+const BOTH: u32 = UPSTREAM | STREAM_UPSTREAM;
 type Refused = &'static [&'static str];
 const ALL: Refused = &[];
 const NO_BACKUP: Refused = &["backup", "slow_start="];

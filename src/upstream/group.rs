@@ -24,6 +24,7 @@ use crate::net::addr::Addr;
 
 /// A named group: an `upstream {}`, or the address of a `proxy_pass`.
 pub struct Group {
+    realm: Realm,
     host: BString,
     port: AtomicU16,
     body: OnceLock<Body>,
@@ -38,7 +39,13 @@ pub struct Group {
 impl Group {
     /// A group whose servers are not known yet. `port` is 0 when the name carries none.
     pub fn named(host: &BStr, port: u16) -> Self {
+        Self::in_realm(Realm::Http, host, port)
+    }
+
+    /// The same for servers of one kind.
+    pub fn in_realm(realm: Realm, host: &BStr, port: u16) -> Self {
         Self {
+            realm,
             host: host.to_owned(),
             port: AtomicU16::new(port),
             body: OnceLock::new(),
@@ -48,6 +55,11 @@ impl Group {
             reports: Subscribers::default(),
             watchers: Watchers::default(),
         }
+    }
+
+    /// Whose group it is.
+    pub fn realm(&self) -> Realm {
+        self.realm
     }
 
     /// Gives the group its servers. Later calls change nothing.
@@ -204,6 +216,14 @@ impl Group {
     pub fn unsubscribe(&self, id: u64) {
         self.reports.remove(id);
     }
+}
+
+/// The kind of server that passes on to a group: each has names of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Realm {
+    #[default]
+    Http,
+    Stream,
 }
 
 /// What an `upstream {}` holds.

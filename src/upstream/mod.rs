@@ -24,7 +24,7 @@ pub mod resolve;
 mod way;
 
 pub use self::ewma::Ewma;
-pub use self::group::{Body, Group, PeerSet, Server, Snapshot};
+pub use self::group::{Body, Group, PeerSet, Realm, Server, Snapshot};
 pub use self::keepalive::{Idle, KeepaliveConf};
 pub use self::peer::{CheckBit, Peer, PeerConf};
 pub use self::pick::{Algo, NoLivePeers, Picked, Seed, Tries};

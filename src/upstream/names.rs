@@ -11,14 +11,16 @@ use std::time::Duration;
 use bstr::ByteSlice;
 
 use crate::base::units;
-use crate::conf::row::{HTTP_LEVELS, Row, UPSTREAM, at_least, row, take};
+use crate::conf::row::{
+    HTTP_LEVELS, Row, STREAM, STREAM_SERVER, STREAM_UPSTREAM, UPSTREAM, at_least, row, take,
+};
 use crate::conf::{Builder, Diag, Directive, Part, Scope};
 use crate::net::addr::{Url, Want};
 use crate::net::resolver::{Resolver, ResolverSpec};
 
 pub const ROWS: &[Row] = &[
-    row("resolver", HTTP_LEVELS | UPSTREAM, at_least(1), set_resolver),
-    row("resolver_timeout", HTTP_LEVELS | UPSTREAM, take(1), |b, d| {
+    row("resolver", LEVELS, at_least(1), set_resolver),
+    row("resolver_timeout", LEVELS, take(1), |b, d| {
         d.msec_slot(&mut b.part::<NamesConf>().timeout_ms)
     }),
 ];
@@ -114,3 +116,4 @@ fn servers(d: &Directive, index: usize, servers: &mut Vec<SocketAddr>) -> Result
 
 const DNS_PORT: u16 = 53;
 const TIMEOUT_MS: u64 = 30_000;
+const LEVELS: u32 = HTTP_LEVELS | UPSTREAM | STREAM | STREAM_SERVER | STREAM_UPSTREAM;

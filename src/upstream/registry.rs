@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::group::Group;
+use super::group::{Group, Realm};
 use crate::conf::Place;
 use crate::net::addr::Addr;
 
@@ -21,8 +21,18 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// All groups, in order of first mention.
+    /// The groups of http, in order of first mention.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.of(Realm::Http)
+    }
+
+    /// The groups of one realm.
+    pub fn of(&self, realm: Realm) -> impl Iterator<Item = &Arc<Group>> {
+        self.all().filter(move |group| group.realm() == realm)
+    }
+
+    /// All groups.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.list.iter().map(|e| &e.group)
     }
 
@@ -44,13 +54,24 @@ impl Groups {
 
     /// Finds the `upstream {}` of this name; names compare without case.
     pub fn explicit(&self, host: &BStr) -> Option<&Arc<Group>> {
-        self.list.iter().find(|e| e.explicit && same(e.group.host(), host)).map(|e| &e.group)
+        self.explicit_in(Realm::Http, host)
+    }
+
+    /// The same in one realm.
+    pub fn explicit_in(&self, realm: Realm, host: &BStr) -> Option<&Arc<Group>> {
+        let found = |e: &&Entry| e.explicit && e.is(realm, host);
+        self.list.iter().find(found).map(|e| &e.group)
     }
 
     /// Adds an `upstream {}` block, or completes the group an earlier `proxy_pass` named.
-    pub fn declare(&mut self, host: &BStr, place: Option<Place>) -> Result<Arc<Group>, GroupError> {
+    pub fn declare(
+        &mut self,
+        realm: Realm,
+        host: &BStr,
+        place: Option<Place>,
+    ) -> Result<Arc<Group>, GroupError> {
         for e in &mut self.list {
-            if !same(e.group.host(), host) {
+            if !e.is(realm, host) {
                 continue;
             }
             if e.explicit {
@@ -66,7 +87,7 @@ impl Groups {
             e.place = place;
             return Ok(e.group.clone());
         }
-        let group = Arc::new(Group::named(host, 0));
+        let group = Arc::new(Group::in_realm(realm, host, 0));
         let entry =
             Entry { group: group.clone(), explicit: true, no_port: true, addr: None, place };
         self.list.push(entry);
@@ -76,7 +97,7 @@ impl Groups {
     /// The group of an address that `proxy_pass` names; made when it is new.
     pub fn mention(&mut self, host: &BStr, named: Mention) -> Result<Arc<Group>, GroupError> {
         for e in &self.list {
-            if !same(e.group.host(), host) {
+            if !e.is(named.realm, host) {
                 continue;
             }
             if e.explicit && !named.no_port {
@@ -87,7 +108,7 @@ impl Groups {
             }
             return Ok(e.group.clone());
         }
-        let group = Arc::new(Group::named(host, named.port));
+        let group = Arc::new(Group::in_realm(named.realm, host, named.port));
         self.list.push(Entry {
             group: group.clone(),
             explicit: false,
@@ -108,10 +129,10 @@ impl Groups {
     pub fn go_live(&self, generation: u64) -> Arc<Self> {
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         if live.0 < generation {
-            for group in self.iter() {
+            for group in self.all() {
                 let same =
                     |old: &&Arc<Group>| old.host() == group.host() && old.port() == group.port();
-                if let Some(old) = live.1.iter().find(same) {
+                if let Some(old) = live.1.of(group.realm()).find(same) {
                     group.adopt(old);
                 }
             }
@@ -149,6 +170,7 @@ impl Current {
 /// How `proxy_pass` and its kind name a group.
 #[derive(Clone, Debug, Default)]
 pub struct Mention {
+    pub realm: Realm,
     /// The port written, or the default of the scheme.
     pub port: u16,
     /// No port was written.
@@ -177,6 +199,12 @@ pub(super) struct Entry {
     pub(super) place: Option<Place>,
     explicit: bool,
     no_port: bool,
+}
+
+impl Entry {
+    fn is(&self, realm: Realm, host: &BStr) -> bool {
+        self.group.realm() == realm && same(self.group.host(), host)
+    }
 }
 
 fn same(a: &BStr, b: &BStr) -> bool {

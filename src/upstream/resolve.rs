@@ -14,7 +14,7 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::conf::UpstreamConf;
-use super::group::{Group, Server};
+use super::group::{Group, Realm, Server};
 use super::names::{Names, NamesConf};
 use super::registry::Groups;
 use crate::base::clock;
@@ -186,11 +186,11 @@ struct Record {
 
 /// At the end of the block that holds the groups: each with names must have a zone to keep their
 /// addresses in and somebody to ask, if need be whom the block names.
-pub fn settle(b: &mut Builder<'_>, scope: &mut Scope) -> Result<(), Diag> {
+pub fn settle(b: &mut Builder<'_>, scope: &mut Scope, realm: Realm) -> Result<(), Diag> {
     let around = scope.part_mut::<NamesConf>().clone();
     let mut bad = Vec::new();
     for (group, place) in b.main::<UpstreamConf>().groups.explicit_ones() {
-        if group.wanted().next().is_none() || group.names().is_some() {
+        if group.realm() != realm || group.wanted().next().is_none() || group.names().is_some() {
             continue;
         }
         let mut own = group.scope().and_then(Scope::find::<NamesConf>).cloned().unwrap_or_default();
@@ -214,7 +214,7 @@ pub fn settle(b: &mut Builder<'_>, scope: &mut Scope) -> Result<(), Diag> {
 
 /// Follows the names of all groups. Called on one thread of a configuration; the tasks end with it.
 pub fn start(groups: &Groups) {
-    for group in groups.iter() {
+    for group in groups.all() {
         let Some(names) = group.names() else { continue };
         let mut questions: Vec<Question> = Vec::new();
         for wanted in group.wanted() {

@@ -17,7 +17,7 @@ use super::match_block::unescape;
 use super::parameters::{self, Parameter};
 use super::passive;
 use super::plan::{Drafts, Origin};
-use crate::conf::row::UPSTREAM;
+use crate::conf::row::{STREAM, STREAM_UPSTREAM, UPSTREAM};
 use crate::conf::{Builder, Diag, Directive};
 use crate::health::dialect::Dialect;
 use crate::health::spec::{
@@ -27,11 +27,14 @@ use crate::net::tls::ClientSpec;
 
 pub(super) fn set(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     let mut words = Words::default();
+    if b.inside(STREAM) {
+        words.kind = Some(Kind::Tcp);
+    }
     for parameter in parameters::of(d) {
         words.read(b, &parameter)?;
     }
     let asked = Asked { words, origin: Origin::of(d) };
-    if b.context() & UPSTREAM != 0 {
+    if b.context() & (UPSTREAM | STREAM_UPSTREAM) != 0 {
         // In a location its own pass has a say in what is meant.
         asked.conflicts(asked.words.kind.unwrap_or_default())?;
     }

@@ -24,21 +24,23 @@ pub use self::sites::Sites;
 use super::check::{Check, Targets};
 use super::engine::{Open, engine};
 use crate::base::log::Chain;
-use crate::conf::row::{HTTP, LOCATION, Row, UPSTREAM, args, at_least, raw_block, row, take};
+use crate::conf::row::{
+    HTTP, LOCATION, Row, STREAM, STREAM_UPSTREAM, UPSTREAM, args, at_least, raw_block, row, take,
+};
 use crate::conf::{Builder, Diag, Scope};
 use crate::upstream::Groups;
 use crate::upstream::conf::UpstreamConf;
 
 pub const ROWS: &[Row] = &[
-    raw_block("match", HTTP, take(1), match_block::set),
-    row("health_check", UPSTREAM | LOCATION, at_least(0), health_check::set),
-    row("health_passive", UPSTREAM, at_least(0), passive::set),
-    row("check", UPSTREAM, at_least(1), upstream_check::set),
-    row("check_http_send", UPSTREAM, take(1), upstream_check::set_send),
-    row("check_http_expect_alive", UPSTREAM, at_least(1), upstream_check::set_alive),
-    row("check_keepalive_requests", UPSTREAM, take(1), upstream_check::set_keepalive),
-    row("check_shm_size", HTTP, take(1), upstream_check::set_shm_size),
-    row("health_state_file", HTTP, args(1, 2), plan::set_state_file),
+    raw_block("match", HTTP | STREAM, take(1), match_block::set),
+    row("health_check", BOTH | LOCATION, at_least(0), health_check::set),
+    row("health_passive", BOTH, at_least(0), passive::set),
+    row("check", BOTH, at_least(1), upstream_check::set),
+    row("check_http_send", BOTH, take(1), upstream_check::set_send),
+    row("check_http_expect_alive", BOTH, at_least(1), upstream_check::set_alive),
+    row("check_keepalive_requests", BOTH, take(1), upstream_check::set_keepalive),
+    row("check_shm_size", HTTP | STREAM, take(1), upstream_check::set_shm_size),
+    row("health_state_file", HTTP | STREAM, args(1, 2), plan::set_state_file),
 ];
 
 /// Looks at all checks once the whole configuration was read.
@@ -73,7 +75,8 @@ pub fn start(
     }
     let mut checks = Vec::new();
     for plan in plans(main) {
-        let Some(group) = groups.explicit(plan.spec.upstream.as_ref()) else { continue };
+        let found = groups.explicit_in(plan.realm, plan.spec.upstream.as_ref());
+        let Some(group) = found else { continue };
         let engine = engine().map_err(|e| format!("health checks cannot run: {e}"))?;
         checks.push(engine.open(Open {
             spec: plan.spec,
@@ -95,6 +98,9 @@ fn groups(main: &Scope) -> &Groups {
 
 /// The checks of the configuration that started last.
 static RUNNING: Mutex<(u64, Vec<Check>)> = Mutex::new((0, Vec::new()));
+
+/// `upstream {}` of http and of stream.
+const BOTH: u32 = UPSTREAM | STREAM_UPSTREAM;
 
 /// Older states on disk are of no use.
 const MAX_AGE_MS: u64 = 600_000;

@@ -13,10 +13,12 @@ use crate::conf::{Builder, Diag, Directive, Part, Place, Scope};
 use crate::health::matching::Match;
 use crate::health::spec::{AllDown, CheckSpec, Expect, HttpProbe, Pass, ProbeSpec, TcpProbe};
 use crate::net::tls::{ClientSpec, ClientTls};
-use crate::upstream::{Group, Secure};
+use crate::upstream::{Group, Realm, Secure};
 
 /// A check as it will run.
 pub struct Plan {
+    /// Whose upstream it is about.
+    pub realm: Realm,
     pub spec: CheckSpec,
     pub tls: Option<ClientTls>,
     pub origin: Origin,
@@ -90,7 +92,7 @@ pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
     let (matches, sites) = (&main.part::<Matches>().0, main.part::<Sites>());
     let (mut plans, mut wrong) = (Vec::new(), Vec::from_iter(sites.strays()));
     let nothing = Drafts::default();
-    for group in groups(main).iter().filter(|group| group.is_explicit()) {
+    for group in groups(main).all().filter(|group| group.is_explicit()) {
         let drafts = group.scope().and_then(|s| s.find::<Drafts>()).unwrap_or(&nothing);
         let passive = drafts.passive.as_ref();
         let mut found = of_upstream(drafts, sites.secure(group));
@@ -102,7 +104,8 @@ pub(super) fn all(main: &Scope) -> Result<Vec<Plan>, Vec<Diag>> {
             let planned = draft.and_then(|draft| {
                 let place = draft.origin.place;
                 let spec = named(group, &draft, &location, &plans);
-                let plan = spec.and_then(|spec| complete(draft, spec, passive, matches));
+                let realm = group.realm();
+                let plan = spec.and_then(|spec| complete(draft, spec, passive, matches, realm));
                 plan.map_err(|diag| diag.at(place))
             });
             match planned {
@@ -189,6 +192,7 @@ fn complete(
     mut spec: CheckSpec,
     passive: Option<&super::passive::Requests>,
     matches: &[Arc<Match>],
+    realm: Realm,
 ) -> Result<Plan, Diag> {
     if let Some(name) = &draft.match_name {
         let found = matches.iter().find(|m| m.name == *name).cloned();
@@ -200,7 +204,7 @@ fn complete(
     }
     let tls = draft.tls.as_ref().map(ClientTls::build).transpose();
     let tls = tls.map_err(|e| Diag::emerg(e.to_string()))?;
-    Ok(Plan { spec, tls, origin: draft.origin })
+    Ok(Plan { realm, spec, tls, origin: draft.origin })
 }
 
 fn put_match(probe: &mut ProbeSpec, tests: Arc<Match>) -> Result<(), Diag> {

@@ -101,7 +101,7 @@ impl Fault {
             Self::Connect(DialError::Timeout) | Self::Timeout(_) => {
                 (Level::Error, TIMED_OUT.into())
             }
-            Self::Connect(e) => (dial_level(e), e.to_string()),
+            Self::Connect(e) => (e.level(), e.to_string()),
             Self::Closed => (Level::Error, CLOSED.into()),
             Self::Recv(e) => (Level::Error, format!("recv() failed {}", Errno(e))),
             Self::Send(e) => (Level::Error, format!("writev() failed {}", Errno(e))),
@@ -148,24 +148,6 @@ impl During {
             Self::ReadingHead => Step::Header,
             Self::ReadingBody | Self::Upgraded => Step::Body,
         }
-    }
-}
-
-/// What is usual between machines is an error; a missing socket file is worse.
-fn dial_level(error: &DialError) -> Level {
-    use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
-        TimedOut, WouldBlock,
-    };
-    match error {
-        DialError::Connect(_) | DialError::Timeout => Level::Error,
-        DialError::Refused { error, .. } => match error.kind() {
-            ConnectionRefused | ConnectionReset | HostUnreachable | NetworkDown
-            | NetworkUnreachable | TimedOut | WouldBlock => Level::Error,
-            _ => Level::Crit,
-        },
-        DialError::Socket(_) => Level::Alert,
-        DialError::Bind { .. } => Level::Crit,
     }
 }
 

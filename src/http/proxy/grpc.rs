@@ -8,12 +8,13 @@ use crate::conf::{
     Part,
     row::{HTTP_LEVELS, Row, row, take},
 };
+use crate::server::secure::secure_rows;
 
 use super::{
     conf::{PASS_LEVELS, set_header, set_pass},
     family::{Family, Settings},
     rows::{answer_rows, peer_rows},
-    secure::secure_rows,
+    secure::conf as secure,
     settings::Proxy,
 };
 
@@ -40,4 +41,4 @@ pub const ROWS: &[Row] = &[
 
 pub const PEER_ROWS: &[Row] = &peer_rows!("grpc", Grpc);
 pub const ANSWER_ROWS: &[Row] = &answer_rows!("grpc", Grpc);
-pub const SSL_ROWS: &[Row] = secure_rows!("grpc", Grpc);
+pub const SSL_ROWS: &[Row] = secure_rows!("grpc", HTTP_LEVELS, secure::<Grpc>);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::{
     base::{escape, log::Level},
     http::{request::Request, upstream_trace::Facts},
-    net::addr::{self, Addr, Url, Want},
+    net::addr::{Addr, Url, Want},
     upstream::{Body, Group, Server, live, names::Names},
 };
 
@@ -109,16 +109,7 @@ pub fn origin(url: &Url, tls: bool) -> Origin {
 }
 
 /// The local address of `proxy_bind`: an IP address, perhaps with a port.
-pub fn local(text: &[u8]) -> Option<Addr> {
-    if let Some(ip) = addr::parse_ip(text.as_bstr()) {
-        return Some(Addr::Inet((ip, 0).into()));
-    }
-    let inner = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]"));
-    if let Some(ip) = inner.and_then(|inner| addr::parse_ip(inner.as_bstr())) {
-        return Some(Addr::Inet((ip, 0).into()));
-    }
-    Addr::literal(text).filter(|addr| !addr.is_unix())
-}
+pub use crate::server::forwarded::bare as local;
 
 fn parse(r: &Rc<Request>, text: &Bytes, family: Family) -> Result<(Url, bool), u16> {
     let found = family.split(text).filter(|(_, _, rest)| !rest.is_empty());

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::{
     family::Family,
     outgoing,
-    secure::{self, SecureConf},
+    secure::SecureConf,
     settings::{Fixed, Pass, Proxy, Version},
 };
+use crate::server::secure;
 use crate::{
     http::{
         build::HttpConf,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::server::secure::secure_rows;
 use crate::{
     base::log::Level,
     conf::{
@@ -15,7 +16,7 @@ use crate::{
             family::{Family, Settings},
             forward::Choices,
             rows::{answer_rows, body_rows, peer_rows},
-            secure::secure_rows,
+            secure::conf as secure,
             settings::Proxy,
         },
         request::Request,
@@ -65,7 +66,7 @@ pub const PEER_ROWS: &[Row] = &peer_rows!("uwsgi", Uwsgi);
 pub const ANSWER_ROWS: &[Row] = &answer_rows!("uwsgi", Uwsgi);
 pub const BODY_ROWS: &[Row] = &body_rows!("uwsgi", Uwsgi);
 pub const CACHE_ROWS: &[Row] = &cache_rows!("uwsgi", Uwsgi);
-pub const SSL_ROWS: &[Row] = secure_rows!("uwsgi", Uwsgi);
+pub const SSL_ROWS: &[Row] = secure_rows!("uwsgi", HTTP_LEVELS, secure::<Uwsgi>);
 
 /// What goes before the body: four bytes and the parameters, each with its lengths.
 pub fn head(r: &Rc<Request>, conf: &Proxy, choices: &Choices) -> Result<Vec<u8>, u16> {
