@@ -17,38 +17,54 @@ use tokio::sync::mpsc;
 
 /// The clients of one socket.
 #[derive(Default)]
-pub struct Clients(RefCell<HashMap<SocketAddr, (u64, mpsc::Sender<Bytes>)>>);
+pub struct Clients(RefCell<HashMap<SocketAddr, Inbox>>);
+
+/// Where the datagrams of one client go.
+struct Inbox {
+    /// The number of the session.
+    number: u64,
+    sender: mpsc::Sender<Bytes>,
+    /// How many more belong to the session.
+    left: u64,
+}
 
 impl Clients {
     /// Hands a datagram to its session; a client without one gives it back.
     pub fn deliver(&self, from: SocketAddr, data: Bytes) -> Result<(), Bytes> {
-        match self.0.borrow().get(&from) {
-            // A full inbox loses the datagram, as a full socket buffer does.
-            Some((_, inbox)) => match inbox.try_send(data) {
-                Err(mpsc::error::TrySendError::Closed(data)) => Err(data),
-                _ => Ok(()),
-            },
-            None => Err(data),
+        let mut all = self.0.borrow_mut();
+        let Some(inbox) = all.get_mut(&from) else { return Err(data) };
+        // A full inbox loses the datagram, as a full socket buffer does.
+        if let Err(mpsc::error::TrySendError::Closed(data)) = inbox.sender.try_send(data) {
+            return Err(data);
         }
+        inbox.left -= 1;
+        if inbox.left == 0 {
+            all.remove(&from);
+        }
+        Ok(())
     }
 
-    /// Begins a session of that number with its first datagram.
+    /// Begins a session of that number with its first datagram; it gets so many in all, 0 for any
+    /// number of them.
     pub fn begin(
         self: &Rc<Self>,
         socket: &Rc<UdpSocket>,
         from: SocketAddr,
-        number: u64,
+        (number, most): (u64, u64),
         first: Bytes,
     ) -> Datagrams {
         let (sender, inbox) = mpsc::channel(INBOX_DATAGRAMS);
-        self.0.borrow_mut().insert(from, (number, sender));
+        let left = most.checked_sub(1).unwrap_or(u64::MAX);
+        if left > 0 {
+            self.0.borrow_mut().insert(from, Inbox { number, sender, left });
+        }
         let (socket, clients) = (socket.clone(), self.clone());
         Datagrams { socket, peer: from, number, first: Some(first), inbox, clients }
     }
 
     fn forget(&self, client: SocketAddr, number: u64) {
         let mut all = self.0.borrow_mut();
-        if all.get(&client).is_some_and(|(own, _)| *own == number) {
+        if all.get(&client).is_some_and(|inbox| inbox.number == number) {
             all.remove(&client);
         }
     }
@@ -76,16 +92,11 @@ impl Datagrams {
     pub async fn send(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.send_to(data, self.peer).await
     }
-
-    /// What the client sends from now on begins another session.
-    pub fn detach(&self) {
-        self.clients.forget(self.peer, self.number);
-    }
 }
 
 impl Drop for Datagrams {
     fn drop(&mut self) {
-        self.detach();
+        self.clients.forget(self.peer, self.number);
     }
 }
 

@@ -23,6 +23,7 @@ use super::conf::CoreConf;
 use super::content::{Downstream, farewell};
 use super::datagram::{Clients, MOST_BYTES};
 use super::phase::Phase;
+use super::proxy::conf::Proxy;
 use super::session::Session;
 use super::tls;
 
@@ -92,11 +93,18 @@ impl Server {
             if let Err(first) = clients.deliver(from, data) {
                 let number = serial();
                 let local = udp.local_addr().map_or_else(|_| socket.clone(), Addr::Inet);
-                let own = clients.begin(&udp, from, number, first);
+                let most = self.datagrams_of_session(&socket, &local);
+                let own = clients.begin(&udp, from, (number, most), first);
                 let down = Downstream::Datagrams(own);
                 self.clone().begin(down, (Addr::Inet(from), local, &socket), number);
             }
         }
+    }
+
+    /// `proxy_requests` of the server that answers there.
+    fn datagrams_of_session(&self, socket: &Addr, local: &Addr) -> u64 {
+        let listening = listen::find(&self.conf.addresses, socket, true, local);
+        listening.map_or(0, |l| l.servers.default.scope.part::<Proxy>().requests())
     }
 
     fn begin(self: Rc<Self>, down: Downstream, who: (Addr, Addr, &Addr), number: u64) {

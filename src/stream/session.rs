@@ -17,6 +17,7 @@ use crate::net::addr::Addr;
 use crate::net::proxy_protocol::Told;
 use crate::net::tls::{self, ServerTls};
 use crate::server::access_log::Logged;
+use crate::server::names::ServerName;
 use crate::server::proxy_protocol::SpokenFor;
 use crate::server::regex::Groups;
 use crate::server::vars::{self, Subject, VarSlots, VarTable};
@@ -94,6 +95,20 @@ impl Session {
     /// The client has asked for another server by name.
     pub fn set_server(&self, server: Arc<Server>) {
         *self.server.borrow_mut() = server;
+    }
+
+    /// Keeps the groups of the `server_name` that matched.
+    pub fn keep_name_groups(self: &Rc<Self>, groups: Groups) {
+        if groups.is_empty() {
+            return;
+        }
+        let server = self.server();
+        for name in &server.names {
+            if let ServerName::Regex(regex, _) = name {
+                vars::keep_named_groups(self, regex, &groups);
+            }
+        }
+        *self.captures.borrow_mut() = groups;
     }
 
     pub fn peer(&self) -> Addr {

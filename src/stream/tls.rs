@@ -72,7 +72,9 @@ async fn shake(s: &Rc<Session>, stream: Stream, listening: &Listening) -> Result
     let Stream::Plain(socket) = stream else { return Ok(stream) };
     let choose = async |hello: Hello| {
         if let Some(name) = &hello.server_name {
-            s.set_server(listening.servers.find(name.as_bytes()).0.clone());
+            let (server, groups) = listening.servers.find(name.as_bytes());
+            s.set_server(server.clone());
+            s.keep_name_groups(groups);
         }
         let found = s.server();
         if found.tls.rejects {

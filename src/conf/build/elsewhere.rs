@@ -17,10 +17,7 @@ pub(super) fn advice(name: &[u8]) -> Option<&'static str> {
 
 /// Names, or their beginnings, and the advice about them.
 const MODULES: &[(&[&str], &str)] = &[
-    (
-        &["stream", "mail"],
-        "only HTTP is served here: keep this block with an nginx beside this gateway",
-    ),
+    (&["mail"], "mail is not served here: keep this block with an nginx beside this gateway"),
     (&["http3*", "quic_*"], "HTTP/3 is not built in: leave it out, clients then speak HTTP/2"),
     (&["brotli*", "zstd*"], "of a module that is not built in: leave it out, \"gzip\" compresses"),
     (

@@ -116,6 +116,15 @@ impl ClientTls {
         copy
     }
 
+    /// The same, offering these protocols.
+    pub fn with_alpn(&self, names: Vec<Vec<u8>>) -> Self {
+        let mut copy = self.clone();
+        if let Some(config) = &mut copy.config {
+            Arc::make_mut(config).alpn_protocols = names;
+        }
+        copy
+    }
+
     /// The same with other authorities to judge the server by.
     pub fn with_trusted(&self, authorities: Vec<CertificateDer<'static>>) -> Self {
         let mut copy = self.clone();

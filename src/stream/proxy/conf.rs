@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bstr::BString;
-
 use crate::base::units;
 use crate::conf::row::{Row, STREAM_SERVER, args, at_least, flag, row, take};
 use crate::conf::{Builder, Diag, Directive, Part, inherit};
@@ -38,7 +36,7 @@ pub struct Proxy {
     pub proxy_protocol: Option<bool>,
     pub socket_keepalive: Option<bool>,
     ssl: Option<bool>,
-    pub alpn: Option<Vec<BString>>,
+    pub alpn: Option<Vec<Template<Session>>>,
     pub secure: SecureConf<Session>,
 }
 
@@ -119,9 +117,9 @@ pub const ROWS: &[Row] = &[
     }),
     flag("proxy_ssl", LEVELS, |b, d| d.flag_slot(&mut b.part::<Proxy>().ssl)),
     row("proxy_ssl_alpn", LEVELS, at_least(1), |b, d| {
-        d.once(&mut b.part::<Proxy>().alpn, |d| {
-            Ok(d.args().iter().map(|word| word.text.clone()).collect())
-        })
+        let names = d.args().iter().map(|word| Template::compile(b, &word.text));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        d.once(&mut b.part::<Proxy>().alpn, |_| Ok(names))
     }),
 ];
 

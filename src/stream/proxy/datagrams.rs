@@ -18,32 +18,28 @@ use super::rate::Rate;
 pub async fn run(p: &mut Passage<'_>, client: &mut Datagrams) -> u16 {
     let Some(first) = client.next().await else { return 200 };
     p.s.count_received(first.len());
-    let mut run = Run { requests: 0, responses: 0, first };
-    loop {
-        let peer = match p.connect().await {
-            Ok(Link::Datagrams(peer)) => peer,
-            Ok(Link::Stream(_)) => return 500,
-            Err(status) => return status,
-        };
-        match run.exchange(p, client, &peer).await {
-            Ok(status) => {
-                p.release(status != 200);
-                return status;
-            }
-            Err(fault) => {
-                if let Err(status) = p.go_on(&fault) {
-                    return status;
-                }
-            }
+    let peer = match p.connect().await {
+        Ok(Link::Datagrams(peer)) => peer,
+        Ok(Link::Stream(_)) => return 500,
+        Err(status) => return status,
+    };
+    let mut run = Run { requests: 0, responses: 0 };
+    let status = match run.exchange(p, client, &peer, first).await {
+        Ok(status) => status,
+        Err(fault) => {
+            // There is no going on to another peer: datagrams may have arrived.
+            let (level, text) = fault.message();
+            p.s.log(level, format_args!("{text}"));
+            502
         }
-    }
+    };
+    p.release(status != 200);
+    status
 }
 
 struct Run {
     requests: u64,
     responses: u64,
-    /// What the next peer gets when one fails.
-    first: Bytes,
 }
 
 impl Run {
@@ -52,10 +48,9 @@ impl Run {
         p: &Passage<'_>,
         client: &mut Datagrams,
         peer: &UdpSocket,
+        first: Bytes,
     ) -> Result<u16, Fault> {
-        (self.requests, self.responses) = (0, 0);
-        let first = self.first.clone();
-        self.ask(p, client, peer, &first).await?;
+        self.ask(p, peer, &first).await?;
         let limit = Duration::from_millis(p.conf.timeout_ms());
         let download = Rate::of(p.s, p.conf.download_rate.as_ref());
         let upload = Rate::of(p.s, p.conf.upload_rate.as_ref());
@@ -68,21 +63,18 @@ impl Run {
             }
             let asks = p.conf.requests() == 0 || self.requests < p.conf.requests();
             let event = tokio::select! {
-                data = client.next(), if asks => Event::Request(data),
-                count = peer.recv(&mut buffer) => Event::Response(count),
+                Some(data) = client.next(), if asks => Event::Request(data),
+                count = peer.recv(&mut buffer) => Event::Response(count.map_err(Fault::Recv)?),
                 () = tokio::time::sleep(limit) => Event::Idle,
             };
             clock::update();
             match event {
-                Event::Request(None) => return Ok(200),
-                Event::Request(Some(data)) => {
+                Event::Request(data) => {
                     p.s.count_received(data.len());
                     pause(&upload, p.s.received.get()).await;
-                    self.ask(p, client, peer, &data).await?;
+                    self.ask(p, peer, &data).await?;
                 }
-                Event::Response(Err(error)) if received == 0 => return Err(Fault::Recv(error)),
-                Event::Response(Err(_)) => return Ok(200),
-                Event::Response(Ok(count)) => {
+                Event::Response(count) => {
                     received += count as u64;
                     self.responses += 1;
                     p.s.trace.note(|last, took_ms| {
@@ -99,19 +91,10 @@ impl Run {
         }
     }
 
-    async fn ask(
-        &mut self,
-        p: &Passage<'_>,
-        client: &Datagrams,
-        peer: &UdpSocket,
-        data: &[u8],
-    ) -> Result<(), Fault> {
+    async fn ask(&mut self, p: &Passage<'_>, peer: &UdpSocket, data: &[u8]) -> Result<(), Fault> {
         let sent = peer.send(data).await.map_err(Fault::Send)?;
         p.s.trace.note(|last, _| last.sent += sent as u64);
         self.requests += 1;
-        if self.requests == p.conf.requests() {
-            client.detach();
-        }
         Ok(())
     }
 
@@ -149,8 +132,8 @@ impl Run {
 }
 
 enum Event {
-    Request(Option<Bytes>),
-    Response(std::io::Result<usize>),
+    Request(Bytes),
+    Response(usize),
     Idle,
 }
 

@@ -119,10 +119,13 @@ async fn secure(
     group: &Group,
     stream: Stream,
 ) -> Result<Stream, Fault> {
+    let names = conf.alpn.iter().flatten().map(|name| name.eval(s).to_vec());
+    let alpn: Vec<_> = names.filter(|name| !name.is_empty()).collect();
     let conf = &conf.secure;
     let broken = |text: &str| Fault::Tls(text.into());
     let tls = conf.tls.as_ref().ok_or_else(|| broken("SSL context is missing"))?;
     let tls = conf.with_certificate(s, tls).map_err(|e| Fault::Tls(e.to_string()))?;
+    let tls = if alpn.is_empty() { tls } else { tls.with_alpn(alpn) };
     let name = match &conf.name {
         Some(name) => name.eval(s),
         None => Bytes::copy_from_slice(group.host()),

@@ -62,8 +62,7 @@ pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
     };
     let conf = scope.part_mut::<Proxy>();
     if conf.secure.tls.is_none() {
-        let alpn = conf.alpn.clone().unwrap_or_default();
-        conf.secure.build("proxy", &alpn, dirs)?;
+        conf.secure.build::<&[u8]>("proxy", &[], dirs)?;
     }
     Ok(())
 }

@@ -56,9 +56,10 @@ impl<'a> Passage<'a> {
             let conf = &picked.peer().conf;
             let addr = conf.addr.clone();
             self.s.trace.push(Bytes::copy_from_slice(conf.name.as_bytes()), true);
-            self.seat = Some(picked);
+            let picked = self.seat.insert(picked);
             let fault = match link::open(self.s, self.conf, &self.group, &addr).await {
                 Ok(link) => {
+                    picked.connected();
                     self.s.trace.note(|last, took_ms| last.connect_ms = Some(took_ms));
                     // What such a session brings cannot be judged, but the peer took it.
                     self.report(ReportKind::Status(200), Step::Connect);

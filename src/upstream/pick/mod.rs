@@ -159,6 +159,11 @@ impl Picked {
         &self.peer
     }
 
+    /// The peer took the connection: what it failed before counts no more.
+    pub fn connected(&self) {
+        self.peer.pass();
+    }
+
     /// The group has no other peer to go on to.
     pub fn is_single(&self) -> bool {
         self.single
