@@ -9,7 +9,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_long, c_void};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -222,15 +222,15 @@ pub(crate) fn push_op(l: *mut lua_State, op: &'static Op) {
     unsafe {
         c::lua_checkstack(l, 4);
         c::lua_pushlightuserdata(l, ptr::from_ref(op).cast_mut().cast::<c_void>());
-        c::lua_pushcclosure(l, trampoline, 1);
+        super::push_function(l, trampoline, 1);
     }
 }
 
-unsafe extern "C-unwind" fn trampoline(l: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn trampoline(l: *mut lua_State) -> c_long {
     // SAFETY: upvalue 1 was set by push_op to a static row.
     let op = unsafe { &*c::lua_touserdata(l, c::lua_upvalueindex(1)).cast::<Op>() };
     match run(op, l) {
-        Some(count) => count,
+        Some(count) => c_long::from(count),
         // SAFETY: `run` left the error on top of the stack, and this frame owns nothing.
         None => unsafe { c::lua_error(l) },
     }

@@ -26,7 +26,8 @@ pub mod trace;
 pub mod value;
 pub mod view;
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CString, c_int, c_long, c_void};
+use std::mem;
 use std::ptr;
 use std::rc::Rc;
 
@@ -119,7 +120,7 @@ impl Host {
         unsafe {
             let base = c::lua_gettop(l);
             c::lua_checkstack(l, args.len() as c_int + 8);
-            c::lua_pushcclosure(l, trace::on_error, 0);
+            push_function(l, trace::on_error, 0);
             func.push(l);
             for arg in args {
                 arg.push(l);
@@ -150,7 +151,7 @@ impl Host {
         unsafe {
             let base = c::lua_gettop(l);
             c::lua_checkstack(l, args.len() as c_int + 8);
-            c::lua_pushcclosure(l, trace::on_error, 0);
+            push_function(l, trace::on_error, 0);
             func.push(l);
             args.iter().for_each(|arg| arg.push(l));
             let status = c::lua_pcall(l, args.len() as c_int, 1, base + 1);
@@ -299,6 +300,25 @@ pub fn done_mark() -> *mut c_void {
 
 static ASK_MARK: u64 = 1;
 static DONE_MARK: u64 = 2;
+
+/// A function of ours that Lua calls; gives the number of its results.
+///
+/// LuaJIT reads the whole register the number comes back in, and an `int` says nothing of its
+/// upper half: what stood there would become part of an address.
+type Function = unsafe extern "C-unwind" fn(*mut lua_State) -> c_long;
+
+/// Pushes `function` with so many upvalues from the stack.
+///
+/// # Safety
+/// As `lua_pushcclosure`: `l` is alive, has the upvalues on its stack and room for one value.
+unsafe fn push_function(l: *mut lua_State, function: Function, upvalues: c_int) {
+    // SAFETY: the types differ in the width of the result only; a `long` comes back in the same
+    // register as an `int`, and the half that is read as one has the number.
+    unsafe {
+        let function = mem::transmute::<Function, c::lua_CFunction>(function);
+        c::lua_pushcclosure(l, function, upvalues);
+    }
+}
 
 unsafe extern "C-unwind" {
     fn luaL_openlibs(l: *mut lua_State);

@@ -1,6 +1,6 @@
 //! Where in Lua code we are: positions for messages, tracebacks as OpenResty prints them.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_long};
 use std::fmt::Write;
 use std::mem;
 use std::ptr;
@@ -103,7 +103,7 @@ pub fn place_of(view: &View<'_>, index: c_int) -> String {
 }
 
 /// The handler of protected calls on the main thread: the message becomes message + traceback.
-pub(crate) unsafe extern "C-unwind" fn on_error(l: *mut lua_State) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn on_error(l: *mut lua_State) -> c_long {
     // SAFETY: called by Lua with the error value as the only argument.
     unsafe {
         if c::lua_isstring(l, 1) != 0 {
