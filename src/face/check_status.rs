@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  location /status { check_status; }
-//!      GET /status?format=html|csv|json&status=up|down
+//!      GET /status?format=html|csv|json|prometheus&status=up|down
 //!  rows of upstream foo: index, upstream, name, status, rise, fall, type, port
 //! ```
 
@@ -144,6 +144,7 @@ enum Format {
     Html,
     Csv,
     Json,
+    Prometheus,
 }
 
 impl Format {
@@ -152,6 +153,7 @@ impl Format {
             b"html" => Some(Self::Html),
             b"csv" => Some(Self::Csv),
             b"json" => Some(Self::Json),
+            b"prometheus" => Some(Self::Prometheus),
             _ => None,
         }
     }
@@ -159,7 +161,7 @@ impl Format {
     fn content_type(self) -> &'static [u8] {
         match self {
             Self::Html => b"text/html",
-            Self::Csv => b"text/plain",
+            Self::Csv | Self::Prometheus => b"text/plain",
             Self::Json => b"application/json",
         }
     }
@@ -171,6 +173,7 @@ impl Format {
             Self::Html => html(&mut out, lines, generation),
             Self::Csv => lines.iter().try_for_each(|line| csv(&mut out, line)),
             Self::Json => json(&mut out, lines, generation),
+            Self::Prometheus => prometheus(&mut out, lines, generation),
         };
         out
     }
@@ -198,6 +201,41 @@ fn json(out: &mut String, lines: &[Line], generation: u64) -> std::fmt::Result {
         )?;
     }
     out.push_str("  ]\n}}\n");
+    Ok(())
+}
+
+fn prometheus(out: &mut String, lines: &[Line], generation: u64) -> std::fmt::Result {
+    let up = lines.iter().filter(|line| line.up).count();
+    for (name, help, value) in [
+        ("total", "total number of servers", lines.len() as u64),
+        ("up", "total number of servers that are UP", up as u64),
+        ("down", "total number of servers that are DOWN", (lines.len() - up) as u64),
+        ("generation", "generation", generation),
+    ] {
+        let name = format!("nginx_upstream_count_{name}");
+        writeln!(out, "# HELP {name} Nginx {help}\n# TYPE {name} gauge\n{name} {value}")?;
+    }
+    type Value = fn(&Line) -> u64;
+    let families: [(&str, &str, &str, Value); 3] = [
+        ("rise", "rise counter", "counter", |line| line.rise),
+        ("fall", "fall counter", "counter", |line| line.fall),
+        ("active", "active 1 for UP / 0 for DOWN", "gauge", |line| line.up.into()),
+    ];
+    for (name, help, kind, value) in families {
+        let name = format!("nginx_upstream_server_{name}");
+        writeln!(out, "# HELP {name} Nginx {help}\n# TYPE {name} {kind}")?;
+        for line in lines {
+            let text = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let (upstream, peer, status) = (text(&line.upstream), text(&line.name), line.status());
+            let Line { index, kind, port, .. } = line;
+            writeln!(
+                out,
+                "{name}{{index=\"{index}\",upstream=\"{upstream}\",name=\"{peer}\",\
+                 status=\"{status}\",type=\"{kind}\",port=\"{port}\"}} {}",
+                value(line)
+            )?;
+        }
+    }
     Ok(())
 }
 

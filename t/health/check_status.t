@@ -83,3 +83,40 @@ POST /status
 --- must_die
 --- error_log
 invalid check format "xml"
+
+
+=== TEST 8: for Prometheus
+--- http_config
+    upstream b { server 127.0.0.1:1; check interval=30000 fall=9 type=tcp default_down=false; }
+    upstream a { server 127.0.0.1:2; check interval=30000 type=http port=81; }
+--- config
+    location /status { check_status prometheus; }
+--- request
+GET /status
+--- response_headers
+Content-Type: text/plain
+--- response_body_like
+# HELP nginx_upstream_count_total Nginx total number of servers
+# TYPE nginx_upstream_count_total gauge
+nginx_upstream_count_total 2
+# HELP nginx_upstream_count_up Nginx total number of servers that are UP
+# TYPE nginx_upstream_count_up gauge
+nginx_upstream_count_up 1
+# HELP nginx_upstream_count_down Nginx total number of servers that are DOWN
+# TYPE nginx_upstream_count_down gauge
+nginx_upstream_count_down 1
+# HELP nginx_upstream_count_generation Nginx generation
+# TYPE nginx_upstream_count_generation gauge
+nginx_upstream_count_generation \d+
+# HELP nginx_upstream_server_rise Nginx rise counter
+# TYPE nginx_upstream_server_rise counter
+nginx_upstream_server_rise\{index="0",upstream="b",name="127\.0\.0\.1:1",status="up",type="tcp",port="0"\} 0
+nginx_upstream_server_rise\{index="1",upstream="a",name="127\.0\.0\.1:2",status="down",type="http",port="81"\} 0
+# HELP nginx_upstream_server_fall Nginx fall counter
+# TYPE nginx_upstream_server_fall counter
+nginx_upstream_server_fall\{index="0",.*\} \d+
+nginx_upstream_server_fall\{index="1",.*\} \d+
+# HELP nginx_upstream_server_active Nginx active 1 for UP / 0 for DOWN
+# TYPE nginx_upstream_server_active gauge
+nginx_upstream_server_active\{index="0",.*\} 1
+nginx_upstream_server_active\{index="1",.*\} 0
