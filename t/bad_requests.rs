@@ -4,12 +4,11 @@
 //!   t/http/bad_requests.txt -> rows -> one connection each -> status line, error log -> complaints
 //! ```
 
-use std::time::Duration;
-
 use crate::harness::case::{Case, Outcome};
 use crate::harness::client;
 use crate::harness::modes::Mode;
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait::{self, HANG};
 
 pub fn cases() -> Vec<Case> {
     vec![Case::shared("http/bad_requests/table", judge)]
@@ -19,7 +18,7 @@ pub fn cases() -> Vec<Case> {
 pub fn run(port: u16, rows: &[Row], log: impl Fn() -> String) -> Vec<String> {
     let complaint = |row: &Row| {
         let before = log().len();
-        let answer = match client::exchange(port, &row.request, Duration::from_secs(5)) {
+        let answer = match client::exchange(port, &row.request, HANG) {
             Ok(answer) => answer,
             Err(e) => return Some(format!("line {}: {}: {e}", row.line, row.name)),
         };
@@ -28,11 +27,15 @@ pub fn run(port: u16, rows: &[Row], log: impl Fn() -> String) -> Vec<String> {
             let Row { line, name, status: wanted, .. } = row;
             return Some(format!("line {line}: {name}: {status} instead of {wanted}"));
         }
-        let written = log();
-        let new = written.get(before..).unwrap_or_default();
-        let missing = row.log.as_ref().filter(|text| !new.contains(text.as_str()))?;
+        let wanted = row.log.as_ref()?;
+        let is_told = || {
+            let written = log();
+            let new = written.get(before..).unwrap_or_default();
+            if new.contains(wanted.as_str()) { Ok(()) } else { Err(new.to_owned()) }
+        };
+        let new = wait::until(HANG, is_told).err()?;
         let Row { line, name, .. } = row;
-        Some(format!("line {line}: {name}: no \"{missing}\" in the log, but:\n{new}"))
+        Some(format!("line {line}: {name}: no \"{wanted}\" in the log, but:\n{new}"))
     };
     rows.iter().filter_map(complaint).collect()
 }

@@ -6,11 +6,11 @@
 
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, free_port};
+use crate::harness::wait::{self, HANG};
 use crate::tidy::source;
 
 pub fn cases() -> Vec<Case> {
@@ -78,14 +78,10 @@ fn start(example: &Example, included: bool) -> Result<(), String> {
     let checked = call(ports[0], example);
     run(&prefix, name, &["-s", "quit"])?;
     checked?;
-    let end = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(("127.0.0.1", ports[0])).is_ok() {
-        if Instant::now() > end {
-            return Err("it does not quit".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+    wait::until(HANG, || match TcpStream::connect(("127.0.0.1", ports[0])) {
+        Ok(_) => Err("it does not quit".into()),
+        Err(_) => Ok(()),
+    })
 }
 
 /// The program goes to the background by itself.
@@ -104,15 +100,9 @@ fn run(prefix: &Prefix, conf: &str, args: &[&str]) -> Result<(), String> {
 }
 
 fn call(port: u16, example: &Example) -> Result<(), String> {
-    let end = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if Instant::now() > end {
-            return Err("nothing listens".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait::until(HANG, || TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string()))?;
     let request = client::build(example.request, example.headers, "close");
-    let bytes = client::exchange(port, &request, Duration::from_secs(5))?;
+    let bytes = client::exchange(port, &request, HANG)?;
     let text = String::from_utf8_lossy(&bytes);
     if text.ends_with(example.answer) { Ok(()) } else { Err(text.into_owned()) }
 }

@@ -19,9 +19,10 @@ use moonbeat::health::{CheckSpec, HttpProbe, MachineSpec, Pass, ProbeSpec, Statu
 use moonbeat::net::addr::Addr;
 
 use crate::harness::case::Case;
+use crate::harness::server::free_port;
 
 use self::peer::{Peer, drain};
-use self::scene::{Scene, http, http_spec};
+use self::scene::{Scene, hasty, http, http_spec};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -33,7 +34,9 @@ pub fn cases() -> Vec<Case> {
     for (name, serve, expected) in MISBEHAVIOURS {
         cases.push(Case::check(format!("health/faults/{name}"), move || {
             let peer = Peer::start(serve)?;
-            Scene::start(http_spec(), peer.addr())?.goes_down(expected)
+            let is_slow = expected.starts_with("L7TOUT");
+            let spec = if is_slow { hasty(http_spec()) } else { http_spec() };
+            Scene::start(spec, peer.addr())?.goes_down(expected)
         }));
     }
     cases.extend(certificates::cases());
@@ -78,7 +81,7 @@ fn drip(mut stream: TcpStream) {
         if stream.write_all(&[*byte]).is_err() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -108,14 +111,14 @@ fn wrong_status(stream: TcpStream) {
 }
 
 fn refused() -> Result<(), String> {
-    let addr = peer::closed_port()?;
-    Scene::start(http_spec(), addr)?.goes_down("L4CON connect failed: connection refused")
+    Scene::start(http_spec(), loopback(free_port()))?
+        .goes_down("L4CON connect failed: connection refused")
 }
 
 /// Nobody accepts, and the queue is full: the kernel drops what comes, as a dead machine would.
 fn full_backlog() -> Result<(), String> {
     let (addr, _held) = peer::full_backlog()?;
-    Scene::start(http_spec(), addr)?.goes_down("L4TOUT connect timed out: timeout")
+    Scene::start(hasty(http_spec()), addr)?.goes_down("L4TOUT connect timed out: timeout")
 }
 
 fn no_address() -> Result<(), String> {
@@ -136,7 +139,8 @@ fn flapping() -> Result<(), String> {
         scene.wait_for(|what| matches!(what, What::Probed(_)))?;
     }
     let report = scene.report()?;
-    if begun.elapsed() < Duration::from_millis(24 * scene::INTERVAL_MS) {
+    // Were each turn worth a probe of its own, it would take half as long.
+    if begun.elapsed() < Duration::from_millis(18 * scene::INTERVAL_MS) {
         return Err(format!("25 probes within {:?}", begun.elapsed()));
     }
     if report.up || report.changes.len() != 10 || report.results.len() != 10 {

@@ -8,12 +8,11 @@
 mod native;
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 
 use crate::harness::case::Case;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port, signal};
-use crate::harness::wait;
+use crate::harness::wait::{self, HANG};
 
 mod wrk;
 
@@ -33,8 +32,7 @@ fn reloads() -> Result<(), String> {
     let mut scene = Scene::start()?;
     scene.wait_for("DOWN")?;
     for _ in 0..5 {
-        scene.server.signal("HUP")?;
-        std::thread::sleep(Duration::from_millis(300));
+        scene.reload(&[scene.live(), scene.dead], OPTIONS)?;
         scene.is("DOWN")?;
     }
     scene.is_turned_once()?;
@@ -48,13 +46,12 @@ fn dead_worker() -> Result<(), String> {
     for pid in &old {
         signal(*pid, "SEGV")?;
     }
-    let end = Instant::now() + Duration::from_secs(5);
-    while children(scene.server.pid()).iter().all(|pid| old.contains(pid)) {
-        if Instant::now() > end {
-            return Err("no new worker process".into());
+    wait::until(HANG, || {
+        match children(scene.server.pid()).iter().any(|pid| !old.contains(pid)) {
+            true => Ok(()),
+            false => Err("no new worker process".to_string()),
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    })?;
     // The first page the new process renders tells what the old one knew.
     let page = client::get(scene.port, "/status")?.body_text();
     if !page.contains(&format!("127.0.0.1:{} DOWN", scene.dead)) {
@@ -95,6 +92,8 @@ struct Scene {
     port: u16,
     dead: u16,
     listener: TcpListener,
+    /// How often a configuration was loaded.
+    loaded: u32,
 }
 
 impl Scene {
@@ -103,20 +102,26 @@ impl Scene {
         let live = listener.local_addr().map_err(|e| e.to_string())?.port();
         answer_all(&listener)?;
         let (port, dead) = (free_port(), free_port());
-        let conf = configuration(port, &[live, dead], OPTIONS);
+        let conf = configuration(port, &[live, dead], OPTIONS, 0);
         let server = Server::start(Program::Ours, Prefix::new()?, &conf, port)?;
-        Ok(Self { server, port, dead, listener })
+        Ok(Self { server, port, dead, listener, loaded: 0 })
     }
 
     fn live(&self) -> u16 {
         self.listener.local_addr().map_or(0, |a| a.port())
     }
 
-    fn reload(&self, peers: &[u16], options: &str) -> Result<(), String> {
-        self.server.prefix.write("conf/nginx.conf", configuration(self.port, peers, options))?;
+    /// Loads the configuration and waits until only it answers.
+    fn reload(&mut self, peers: &[u16], options: &str) -> Result<(), String> {
+        self.loaded += 1;
+        let conf = configuration(self.port, peers, options, self.loaded);
+        self.server.prefix.write("conf/nginx.conf", conf)?;
         self.server.signal("HUP")?;
-        std::thread::sleep(Duration::from_millis(500));
-        Ok(())
+        let wanted = self.loaded.to_string();
+        wait::steadily(|| match client::get(self.port, "/loaded")?.body_text() {
+            loaded if loaded == wanted => Ok(()),
+            other => Err(format!("configuration {other} answers, not {wanted}")),
+        })
     }
 
     fn is(&self, state: &str) -> Result<(), String> {
@@ -128,7 +133,7 @@ impl Scene {
     }
 
     fn wait_for(&self, state: &str) -> Result<(), String> {
-        wait::until(Duration::from_secs(5), || self.is(state))
+        wait::until(HANG, || self.is(state))
     }
 
     fn is_turned_once(&self) -> Result<(), String> {
@@ -154,7 +159,7 @@ fn answer_all(listener: &TcpListener) -> Result<(), String> {
 }
 
 /// Without options there is no check.
-fn configuration(port: u16, peers: &[u16], options: &str) -> String {
+fn configuration(port: u16, peers: &[u16], options: &str, number: u32) -> String {
     let servers: String = peers.iter().map(|p| format!("server 127.0.0.1:{p};")).collect();
     let check = if options.is_empty() {
         String::new()
@@ -177,6 +182,7 @@ fn configuration(port: u16, peers: &[u16], options: &str) -> String {
             {check}
             server {{
                 listen {port};
+                location /loaded {{ return 200 {number}; }}
                 location /status {{ content_by_lua_block {{
                     ngx.print(require('resty.upstream.healthcheck').status_page())
                 }} }}
@@ -191,4 +197,4 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-const OPTIONS: &str = "interval = 50, timeout = 500, fall = 2, rise = 2";
+const OPTIONS: &str = "interval = 50, timeout = 60000, fall = 2, rise = 2";

@@ -10,11 +10,10 @@ mod command;
 mod load;
 mod reload;
 
-use std::time::{Duration, Instant};
-
 use crate::harness::case::{Case, Outcome};
 use crate::harness::modes::Mode;
 use crate::harness::server::{Prefix, Program, Server};
+use crate::harness::wait::{self, HANG};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -52,18 +51,18 @@ fn configuration(program: Program, port: u16, http: &str, server: &str) -> Strin
 
 fn start(program: Program, port: u16, http: &str, server: &str) -> Result<Server, String> {
     let conf = configuration(program, port, http, server);
-    Server::start(program, Prefix::new()?, &conf, port)
+    let server = Server::start(program, Prefix::new()?, &conf, port)?;
+    // A master that is still starting its workers may not hear signals.
+    let workers = if program == Program::Ours { 1 } else { 2 };
+    wait_until("the workers", || children(server.pid()).len() == workers)?;
+    Ok(server)
 }
 
-fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) -> Result<(), String> {
-    let end = Instant::now() + limit;
-    while !done() {
-        if Instant::now() > end {
-            return Err(format!("{what}: not within {limit:?}"));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
+    wait::until(HANG, || match done() {
+        true => Ok(()),
+        false => Err(format!("{what}: not within {HANG:?}")),
+    })
 }
 
 /// The processes whose parent is `pid`.

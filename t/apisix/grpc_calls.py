@@ -48,13 +48,13 @@ servers = [serve(plain), serve(secure, credentials)]
 channel = grpc.insecure_channel(f"127.0.0.1:{proxy}")
 for scheme in ("grpc", "grpcs"):
     call = channel.stream_stream(f"/t.{scheme}/echo")
-    answers = call(iter([b"a", b"b" * 70_000]), timeout=10, metadata=(("x-sent", "1"),))
+    answers = call(iter([b"a", b"b" * 70_000]), timeout=60, metadata=(("x-sent", "1"),))
     sizes = [len(answer) for answer in answers]
     want(sizes, [1, 1, 70_000, 70_000], f"{scheme} messages")
     want(dict(answers.trailing_metadata()).get("x-seen"), "1", f"{scheme} metadata")
     failing = channel.unary_unary(f"/t.{scheme}/fail")
     try:
-        failing(b"", timeout=10)
+        failing(b"", timeout=60)
         sys.exit(f"{scheme}: no failure")
     except grpc.RpcError as error:
         want((error.code(), error.details()), (grpc.StatusCode.NOT_FOUND, "not here"), scheme)

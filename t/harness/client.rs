@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::wait::HANG;
+
 /// One response, headers in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
@@ -33,7 +35,7 @@ impl Response {
 /// Makes one `GET` and reads the answer.
 pub fn get(port: u16, path: &str) -> Result<Response, String> {
     let request = build(&format!("GET {path}"), "", "close");
-    let bytes = exchange(port, &request, Duration::from_secs(10))?;
+    let bytes = exchange(port, &request, HANG)?;
     let mut responses = parse_all(&bytes, &["GET".to_owned()])?;
     responses.pop().ok_or_else(|| "no response".to_owned())
 }

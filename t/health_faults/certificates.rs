@@ -10,10 +10,11 @@ use moonbeat::health::{CheckSpec, ProbeSpec, TlsSpec};
 use moonbeat::net::tls::{ClientSpec, ClientTls};
 
 use super::peer::{Peer, drain};
-use super::scene::{Scene, spec};
+use super::scene::{Scene, hasty, spec};
 use super::{loopback, silent};
 use crate::harness::case::{Case, Outcome};
 use crate::harness::server::free_port;
+use crate::harness::wait::{self, HANG};
 
 /// A case that needs the folder of certificates.
 type Play = fn(&Path) -> Result<(), String>;
@@ -75,8 +76,8 @@ fn alert(folder: &Path) -> Result<(), String> {
 
 fn silence(folder: &Path) -> Result<(), String> {
     let peer = Peer::start(silent)?;
-    let scene =
-        Scene::start_trusting(tls_spec("a.example"), Some(peer.addr()), trust(folder, "good")?)?;
+    let spec = hasty(tls_spec("a.example"));
+    let scene = Scene::start_trusting(spec, Some(peer.addr()), trust(folder, "good")?)?;
     scene.goes_down("L6TOUT handshake timed out: timeout")
 }
 
@@ -98,8 +99,7 @@ fn scene(folder: &Path, trusted: &str, name: &str, port: u16) -> Result<Scene, S
 fn tls_spec(name: &str) -> CheckSpec {
     let probe =
         ProbeSpec::Tls(TlsSpec { sni: Some(name.into()), verify: true, ..TlsSpec::default() });
-    // The time limit is for silence; a handshake may take long on a busy machine.
-    CheckSpec { timeout_ms: 2000, ..spec(probe) }
+    spec(probe)
 }
 
 fn trust(folder: &Path, name: &str) -> Result<Option<ClientTls>, String> {
@@ -127,13 +127,9 @@ impl TlsServer {
             .spawn()
             .map_err(|e| e.to_string())?;
         let server = Self { port, child };
-        for _ in 0..1000 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(server);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        Err("openssl s_server does not start".into())
+        wait::until(HANG, || TcpStream::connect(("127.0.0.1", port)))
+            .map_err(|e| format!("openssl s_server does not start: {e}"))?;
+        Ok(server)
     }
 }
 

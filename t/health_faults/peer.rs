@@ -63,12 +63,6 @@ pub(super) fn alternating(stream: TcpStream) {
     }
 }
 
-/// An address nobody listens on.
-pub(super) fn closed_port() -> Result<Addr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    listener.local_addr().map(Addr::Inet).map_err(|e| e.to_string())
-}
-
 /// An address whose queue is full, as long as what comes with it is held.
 pub(super) fn full_backlog() -> Result<(Addr, Vec<Socket>), String> {
     let text = |e: std::io::Error| e.to_string();

@@ -9,9 +9,10 @@ use std::time::Duration;
 use moonbeat::health::{CheckSpec, Expect, ProbeSpec, TcpProbe};
 
 use super::peer::{self, Peer, drain};
-use super::scene::{Scene, spec};
+use super::scene::{Scene, hasty, spec};
 use super::{any_status, silent};
 use crate::harness::case::Case;
+use crate::harness::wait::HANG;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -67,7 +68,7 @@ fn something_else() -> Result<(), String> {
 
 fn nothing() -> Result<(), String> {
     let peer = Peer::start(silent)?;
-    Scene::start(ping(), peer.addr())?.goes_down("L7TOUT response timed out")
+    Scene::start(hasty(ping()), peer.addr())?.goes_down("L7TOUT response timed out")
 }
 
 fn proxy_before_tcp() -> Result<(), String> {
@@ -93,7 +94,7 @@ fn is_announced(check: CheckSpec, then: &str) -> Result<(), String> {
     let _scene = Scene::start(check, peer.addr())?;
     // A probe that ends with a reset may be gone before its addresses are asked for; another comes.
     let (from, to, head) = loop {
-        let (ends, head) = told.recv_timeout(Duration::from_secs(20)).map_err(|e| e.to_string())?;
+        let (ends, head) = told.recv_timeout(HANG).map_err(|e| e.to_string())?;
         if let ((Some(from), Some(to)), false) = (ends, head.is_empty()) {
             break (from, to, head);
         }

@@ -42,7 +42,7 @@ fn run() -> Result<(), String> {
 
 fn start(port: u16, seconds: u64) -> Result<Child, String> {
     Command::new("wrk")
-        .args(["-t2", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")])
+        .args(["-t2", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--timeout=60s"])
         .arg(format!("http://127.0.0.1:{port}/status"))
         .stdout(Stdio::piped())
         .spawn()

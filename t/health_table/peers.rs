@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait::{self, HANG};
 
 /// The distribution's nginx on a port of its own; it can be stopped and started again.
 pub struct Peer {
@@ -96,8 +97,9 @@ impl Script {
             let statuses: Vec<&str> = statuses.split(' ').collect();
             for (count, stream) in listener.incoming().flatten().enumerate() {
                 let status = statuses[count.min(statuses.len() - 1)];
-                let probe = answer(stream, status);
-                seen.lock().expect("no reader panics").push(probe);
+                answer(stream, status, |probe| {
+                    seen.lock().expect("no reader panics").push(probe);
+                });
             }
         });
         Ok(Script { port, probes })
@@ -112,19 +114,16 @@ impl Script {
         probes.get(number).cloned().ok_or_else(|| format!("no probe number {number}"))
     }
 
-    pub fn wait_for_probes(&self, count: usize, limit: Duration) -> Result<(), String> {
-        let end = Instant::now() + limit;
-        while self.count() < count {
-            if Instant::now() > end {
-                return Err(format!("{} probes after {limit:?}, wanted {count}", self.count()));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+    pub fn wait_for_probes(&self, count: usize) -> Result<(), String> {
+        wait::until(HANG, || match self.count() {
+            enough if enough >= count => Ok(()),
+            few => Err(format!("{few} probes, wanted {count}")),
+        })
     }
 }
 
-fn answer(mut stream: TcpStream, status: &str) -> Probe {
+/// Reads a probe, notes it, and only then answers: who has seen the answer finds the note.
+fn answer(mut stream: TcpStream, status: &str, note: impl FnOnce(Probe)) {
     let at = Instant::now();
     let mut received = Vec::new();
     let mut buffer = [0; 4096];
@@ -134,6 +133,6 @@ fn answer(mut stream: TcpStream, status: &str) -> Probe {
             _ => break,
         }
     }
+    note(Probe { at, bytes: String::from_utf8_lossy(&received).into_owned() });
     let _ = stream.write_all(format!("HTTP/1.0 {status} Scripted\r\n\r\n").as_bytes());
-    Probe { at, bytes: String::from_utf8_lossy(&received).into_owned() }
 }

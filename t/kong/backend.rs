@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::harness::server::free_port;
+use crate::harness::wait::{self, HANG};
+
 /// A server on a port of its own.
 pub struct Backend {
     pub port: u16,
@@ -17,14 +20,16 @@ struct Shared {
     status: AtomicU16,
     delay_ms: AtomicU64,
     stopped: AtomicBool,
+    held: AtomicBool,
     /// The request heads, oldest first.
     heads: Mutex<Vec<String>>,
 }
 
 impl Backend {
     pub fn start() -> Result<Backend, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-        let port = listener.local_addr().map_err(|e| e.to_string())?.port();
+        // A port of ours: nobody else gets it when this server is gone.
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         let shared = Arc::new(Shared::default());
         shared.status.store(200, Ordering::Relaxed);
         let serving = shared.clone();
@@ -52,6 +57,24 @@ impl Backend {
     /// From now on answers after this time.
     pub fn takes(&self, delay: Duration) {
         self.shared.delay_ms.store(delay.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// From now on answers nothing.
+    pub fn hold(&self) {
+        self.shared.held.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers what it held back, and what comes.
+    pub fn release(&self) {
+        self.shared.held.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until there were so many requests for this path.
+    pub fn wait_for(&self, path: &str, count: usize) -> Result<(), String> {
+        wait::until(HANG, || match self.count(path) {
+            few if few < count => Err(format!("{few} requests for {path}, wanted {count}")),
+            _ => Ok(()),
+        })
     }
 
     /// The heads of all requests so far.
@@ -89,6 +112,9 @@ impl Shared {
             heads.push(String::from_utf8_lossy(&head).into_owned());
         }
         std::thread::sleep(Duration::from_millis(self.delay_ms.load(Ordering::Relaxed)));
+        while self.held.load(Ordering::Relaxed) && !self.stopped.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let status = self.status.load(Ordering::Relaxed);
         let body = format!("{port}");
         let _ = write!(

@@ -8,6 +8,7 @@ use super::backend::Backend;
 use super::scene::{RING, Scene, dead, same, two};
 use crate::harness::case::Check;
 use crate::harness::client::Response;
+use crate::harness::wait::{self, HANG};
 
 pub const ROWS: &[(&str, Check)] = &[
     ("no route, no service, no target", nobody),
@@ -132,12 +133,10 @@ fn plain_host() -> Result<(), String> {
     scene.call("POST", "/services", &service)?.has(201)?;
     scene.call("POST", "/services/web/routes", &json!({ "paths": ["/"] }))?.has(201)?;
     // The name is looked up apart from traffic.
-    for _ in 0..100 {
-        if scene.get("/")?.status == 200 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait::until(HANG, || match scene.get("/")?.status {
+        200 => Ok(()),
+        status => Err(format!("{status}")),
+    })?;
     scene.get("/p")?;
     let head = up.heads().last().cloned().unwrap_or_default();
     let wanted = format!("GET / HTTP/1.1\r\nHost: localhost:{}\r\n", up.port);
@@ -209,13 +208,23 @@ fn least() -> Result<(), String> {
     scene.serve(&[&a.text(), &b.text()])?;
     let algorithm = json!({ "algorithm": "least-connections" });
     scene.call("PATCH", "/upstreams/svc", &algorithm)?.has(200)?;
-    a.takes(std::time::Duration::from_millis(1500));
+    a.hold();
     std::thread::scope(|scope| {
-        let first: Vec<_> = (0..2).map(|_| scope.spawn(|| scene.get("/"))).collect();
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        for _ in 0..6 {
-            same(&json!(scene.get("/")?.body_text()), &json!(b.port.to_string()))?;
+        // Requests one after the other, until one is kept waiting.
+        let mut first = Vec::new();
+        while a.count("/") == 0 {
+            let asked = b.count("/");
+            first.push(scope.spawn(|| scene.get("/")));
+            wait::until(HANG, || match (a.count("/"), b.count("/")) {
+                (0, still) if still == asked => Err("nobody is asked"),
+                _ => Ok(()),
+            })?;
         }
+        let others = (0..6).try_for_each(|_| {
+            same(&json!(scene.get("/")?.body_text()), &json!(b.port.to_string()))
+        });
+        a.release();
+        others?;
         first.into_iter().try_for_each(|thread| match thread.join() {
             Ok(answer) => answer.map(drop),
             Err(_) => Err("a client panicked".into()),
@@ -259,7 +268,7 @@ fn broken() -> Result<(), String> {
                        "read_timeout": 100, "retries": 0 });
     scene.call("POST", "/services", &slow)?.has(201)?;
     scene.call("POST", "/services/slow/routes", &json!({ "paths": ["/slow"] }))?.has(201)?;
-    up.takes(std::time::Duration::from_secs(2));
+    up.hold();
     same(&message(&scene.get("/slow")?)?, &json!([504, "The upstream server is timing out"]))
 }
 
@@ -269,7 +278,7 @@ fn latency() -> Result<(), String> {
     scene.serve(&[&a.text(), &b.text()])?;
     let algorithm = json!({ "algorithm": "latency" });
     scene.call("PATCH", "/upstreams/svc", &algorithm)?.has(200)?;
-    a.takes(std::time::Duration::from_millis(60));
+    a.takes(std::time::Duration::from_millis(250));
     let of_a = || -> Result<usize, String> {
         let mut count = 0;
         for _ in 0..20 {
@@ -283,7 +292,7 @@ fn latency() -> Result<(), String> {
         return Err(format!("{slow} of 20 requests went to the slow one"));
     }
     a.takes(std::time::Duration::ZERO);
-    b.takes(std::time::Duration::from_millis(60));
+    b.takes(std::time::Duration::from_millis(250));
     of_a()?;
     let quick = (of_a()?, of_a()?);
     if quick.0 + quick.1 < 20 {

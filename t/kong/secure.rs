@@ -1,7 +1,5 @@
 //! Checks and services over TLS, and gRPC checks, with servers of others.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::scene::{Scene, quick, same};
@@ -33,7 +31,6 @@ const GRPC: &[(&str, Check)] =
 
 const HEALTHY: &str = "HEALTHY";
 const UNHEALTHY: &str = "UNHEALTHY";
-const SOON: Duration = Duration::from_secs(5);
 
 fn trusting(pair: &Pair) -> Result<Scene, String> {
     let line = format!("kong_trusted_certificate {}; store_path data;", pair.cert());
@@ -59,20 +56,20 @@ fn https() -> Result<(), String> {
     let secure = checks(&[("type", json!("https")), ("https_sni", json!("localhost"))]);
     scene.check(secure.clone())?.has(200)?;
     server.say("500")?;
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     server.say("200")?;
-    scene.wait(&target, HEALTHY, SOON)?;
+    scene.wait(&target, HEALTHY)?;
     // A name the certificate does not have, and then nobody who looks at it.
     scene.check(checks(&[("type", json!("https")), ("https_sni", json!("other.org"))]))?;
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     scene.check(json!({ "active": { "https_verify_certificate": false } }))?.has(200)?;
-    scene.wait(&target, HEALTHY, SOON)?;
+    scene.wait(&target, HEALTHY)?;
     scene.stop()?;
     // A gateway that trusts somebody else.
     let scene = trusting(&Pair::make(&keys, "other")?)?;
     scene.serve(&[&target])?;
     scene.check(secure)?.has(200)?;
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     scene.stop().map(drop)
 }
 
@@ -131,17 +128,17 @@ fn follow(scene: Scene, mut server: Talk, port: u16, kind: &str) -> Result<(), S
     ]);
     checks["active"]["unhealthy"]["http_failures"] = json!(2);
     scene.check(checks)?.has(200)?;
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     for (word, wanted) in [("SERVING", HEALTHY), ("NOT_SERVING", UNHEALTHY), ("SERVING", HEALTHY)] {
         server.say(&format!("{word} orders.v1"))?;
-        scene.wait(&target, wanted, SOON)?;
+        scene.wait(&target, wanted)?;
     }
     server.say("NOT_SERVING orders.v1")?;
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     scene.check(json!({ "active": { "http_path": "/" } }))?.has(200)?;
     server.say("SERVING .")?;
-    scene.wait(&target, HEALTHY, SOON)?;
+    scene.wait(&target, HEALTHY)?;
     drop(server);
-    scene.wait(&target, UNHEALTHY, SOON)?;
+    scene.wait(&target, UNHEALTHY)?;
     scene.stop().map(drop)
 }

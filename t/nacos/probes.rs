@@ -43,7 +43,7 @@ fn fatal() -> Result<(), String> {
     scene.form("POST", "v1/ns/service", "serviceName=p")?.is(200, "ok")?;
     checker(&scene, HTTP, true, 1)?;
     register(&scene, peer.port)?;
-    peer.wait_for_probes(3, LIMIT)?;
+    peer.wait_for_probes(3)?;
     scene.health_is(LIST, &[true])?;
     scene.wait_for(LIST, &[false], LIMIT)?;
     if peer.count() != 4 {
@@ -118,7 +118,7 @@ fn restart() -> Result<(), String> {
     let scene = Scene::start("")?;
     register(&scene, peer.port)?;
     checker(&scene, HTTP, true, 1)?;
-    peer.wait_for_probes(1, LIMIT)?;
+    peer.wait_for_probes(1)?;
     let scene = Scene::start_in(scene.stop()?, "")?;
     scene.wait_for(LIST, &[false], LIMIT)?;
     let form = format!("serviceName=p&ip=127.0.0.1&port={}&ephemeral=false", peer.port);

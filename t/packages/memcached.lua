@@ -3,7 +3,7 @@ local memcached = require "nginx.memcached"
 
 local function connect()
   local memc = assert(memcached:new())
-  memc:set_timeout(5000)
+  memc:set_timeout(60000)
   assert(memc:connect("127.0.0.1", tonumber(ngx.var.peer_port)))
   return memc
 end

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::wait::HANG;
+
 pub const REDIS: &str = "/usr/bin/redis-server";
 pub const MEMCACHED: &str = "/usr/bin/memcached";
 
@@ -33,7 +35,7 @@ impl Peer {
     fn start(mut command: Command, port: u16) -> Result<Peer, String> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut peer = Peer(command.spawn().map_err(|e| e.to_string())?);
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + HANG;
         while Instant::now() < end {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
                 return Ok(peer);
@@ -43,7 +45,7 @@ impl Peer {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        Err(format!("{command:?} does not listen within 10 s"))
+        Err(format!("{command:?} does not listen within {HANG:?}"))
     }
 }
 

@@ -3,7 +3,7 @@ local redis = require "nginx.redis"
 
 local function connect()
   local red = redis:new()
-  red:set_timeout(5000)
+  red:set_timeout(60000)
   assert(red:connect("127.0.0.1", tonumber(ngx.var.peer_port)))
   return red
 end

@@ -1,7 +1,7 @@
 -- The server half: repeats what it is told until it is told to stop.
 local server = require "nginx.websocket.server"
 
-local wb = assert(server:new { timeout = 5000, max_payload_len = 100000 })
+local wb = assert(server:new { timeout = 60000, max_payload_len = 100000 })
 while true do
   local data, kind, err = wb:recv_frame()
   if not data then

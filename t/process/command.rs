@@ -1,11 +1,11 @@
 //! Flags, the pid file, and the addresses that are taken.
 
 use std::process::Command;
-use std::time::Duration;
 
 use super::{Row, configuration, start, wait_until};
 use crate::harness::client;
 use crate::harness::server::{self, Prefix, Program, free_port};
+use crate::harness::wait::HANG;
 
 pub const ROWS: &[Row] = &[
     ("-v and -V tell the version", versions),
@@ -118,15 +118,13 @@ fn send_signals(program: Program) -> Result<(), String> {
     let conf = configuration(program, port, "", "return 200 two;");
     server.prefix.write("conf/nginx.conf", conf)?;
     succeed(server::run_to_end(program, &server.prefix, &["-s", "reload"])?)?;
-    wait_until("the new answer", Duration::from_secs(5), || answers(port, "two"))?;
+    wait_until("the new answer", || answers(port, "two"))?;
     std::fs::remove_file(server.prefix.path().join("logs/access.log"))
         .map_err(|e| e.to_string())?;
     succeed(server::run_to_end(program, &server.prefix, &["-s", "reopen"])?)?;
-    wait_until("a new access log", Duration::from_secs(5), || {
-        server.prefix.path().join("logs/access.log").exists()
-    })?;
+    wait_until("a new access log", || server.prefix.path().join("logs/access.log").exists())?;
     succeed(server::run_to_end(program, &server.prefix, &["-s", "quit"])?)?;
-    match server.wait(Duration::from_secs(5))? {
+    match server.wait(HANG)? {
         Some(status) if status.success() => {}
         other => return Err(format!("after -s quit: {other:?}")),
     }
@@ -157,21 +155,27 @@ fn daemon(program: Program) -> Result<(), String> {
     let conf = configuration(program, port, "", "return 200 ok;");
     let prefix = prefix_with(&conf.replace("daemon off;", "daemon on;"))?;
     succeed(server::run_to_end(program, &prefix, &[])?)?;
-    wait_until("an answer", Duration::from_secs(5), || answers(port, "ok"))?;
+    wait_until("an answer", || answers(port, "ok"))?;
     let pid: u32 = prefix.read("logs/nginx.pid").trim().parse().map_err(|_| "no pid file")?;
     server::signal(pid, "QUIT")?;
-    wait_until("the end", Duration::from_secs(5), || !answers(port, "ok"))
+    wait_until("the end", || !answers(port, "ok"))
 }
 
 fn stop_and_quit(program: Program) -> Result<(), String> {
-    let handler = "location / { content_by_lua_block { ngx.sleep(1) ngx.say('done') } }";
-    for (signal, answered) in [("QUIT", true), ("TERM", false)] {
+    // The request ends only after QUIT, and never by itself after TERM.
+    let handler = "location / { content_by_lua_block {
+        ngx.log(ngx.WARN, 'has begun')
+        while not ngx.worker.exiting() do ngx.sleep(0.01) end
+        ngx.say('done')
+    } }";
+    let endless = handler.replace("not ngx.worker.exiting()", "true");
+    for (signal, handler, answered) in [("QUIT", handler, true), ("TERM", &endless, false)] {
         let port = free_port();
         let mut server = start(program, port, "", handler)?;
         let request = std::thread::spawn(move || client::get(port, "/"));
-        std::thread::sleep(Duration::from_millis(300));
+        wait_until("a request", || server.error_log().contains("has begun"))?;
         server.signal(signal)?;
-        if server.wait(Duration::from_secs(5))?.is_none() {
+        if server.wait(HANG)?.is_none() {
             return Err(format!("{signal} does not end the server"));
         }
         let response = request.join().map_err(|_| "the client panicked")?;

@@ -1,7 +1,7 @@
 //! Clients that never stop asking while something happens to the server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use crate::harness::client;
@@ -9,6 +9,7 @@ use crate::harness::client;
 /// Threads that make requests until they are asked for their counts.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Counts>>,
 }
 
@@ -24,14 +25,18 @@ pub struct Counts {
 impl Load {
     pub fn start(port: u16, threads: usize) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicUsize::new(0));
         let threads = (0..threads)
             .map(|_| {
-                let stop = Arc::clone(&stop);
+                let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
                 std::thread::spawn(move || {
                     let mut counts = Counts::default();
                     while !stop.load(Ordering::Relaxed) {
                         match client::get(port, "/") {
-                            Ok(response) if response.status == 200 => counts.answered += 1,
+                            Ok(response) if response.status == 200 => {
+                                counts.answered += 1;
+                                answered.fetch_add(1, Ordering::Relaxed);
+                            }
                             Err(complaint) if complaint.starts_with("connect:") => {
                                 counts.refused += 1
                             }
@@ -42,7 +47,12 @@ impl Load {
                 })
             })
             .collect();
-        Load { stop, threads }
+        Load { stop, answered, threads }
+    }
+
+    /// How many requests were answered so far.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub fn stop(self) -> Result<Counts, String> {

@@ -6,6 +6,7 @@ use super::load::Load;
 use super::{Row, children, configuration, start, wait_until};
 use crate::harness::client;
 use crate::harness::server::{self, Program, free_port};
+use crate::harness::wait::{self, HANG};
 
 pub const ROWS: &[Row] = &[
     ("a reload takes the new configuration", new_configuration),
@@ -21,7 +22,7 @@ fn new_configuration(program: Program) -> Result<(), String> {
     let port = free_port();
     let mut server = start(program, port, "", "return 200 one;")?;
     reload_to(program, &server, port, "", "return 200 two;")?;
-    wait_until("the new answer", Duration::from_secs(5), || body(port, "/") == "two")?;
+    wait_until("the new answer", || body(port, "/") == "two")?;
     server.stop(&[])
 }
 
@@ -30,23 +31,28 @@ fn bad_configuration(program: Program) -> Result<(), String> {
     let mut server = start(program, port, "", "return 200 one;")?;
     reload_to(program, &server, port, "", "returns 200 two;")?;
     let complaint = "unknown directive \"returns\"";
-    wait_until("the complaint", Duration::from_secs(5), || server.error_log().contains(complaint))?;
+    wait_until("the complaint", || server.error_log().contains(complaint))?;
     if body(port, "/") != "one" {
         return Err("the old configuration does not answer".into());
     }
     reload_to(program, &server, port, "", "return 200 three;")?;
-    wait_until("the next answer", Duration::from_secs(5), || body(port, "/") == "three")?;
+    wait_until("the next answer", || body(port, "/") == "three")?;
     server.stop(&[complaint.to_owned()])
 }
 
 fn in_flight(program: Program) -> Result<(), String> {
     let port = free_port();
-    let slow = "location / { content_by_lua_block { ngx.sleep(1) ngx.print('old') } }";
+    let slow = "location / { content_by_lua_block {
+        ngx.log(ngx.WARN, 'has begun')
+        while not io.open(ngx.config.prefix() .. 'html/go') do ngx.sleep(0.01) end
+        ngx.print('old')
+    } }";
     let mut server = start(program, port, "", slow)?;
     let request = std::thread::spawn(move || client::get(port, "/"));
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("a request", || server.error_log().contains("has begun"))?;
     reload_to(program, &server, port, "", "return 200 new;")?;
-    wait_until("the new answer", Duration::from_secs(5), || body(port, "/") == "new")?;
+    wait_until("the new answer", || body(port, "/") == "new")?;
+    server.prefix.write("html/go", "")?;
     let response = request.join().map_err(|_| "the client panicked")??;
     if response.body_text() != "old" {
         return Err(format!("the request got {}", response.body_text()));
@@ -69,7 +75,7 @@ fn dictionaries(program: Program) -> Result<(), String> {
     }
     reload_to(program, &server, port, http, &handler("two"))?;
     let mut last = String::new();
-    wait_until("the new answer", Duration::from_secs(5), || {
+    wait_until("the new answer", || {
         last = body(port, "/");
         last.starts_with("two")
     })?;
@@ -87,8 +93,8 @@ fn addresses(program: Program) -> Result<(), String> {
         return Err("the second address does not answer".into());
     }
     reload_to(program, &server, port, &other(second), "return 200 two;")?;
-    wait_until("the new address", Duration::from_secs(5), || body(second, "/") == "other")?;
-    wait_until("the old address to close", Duration::from_secs(5), || body(first, "/").is_empty())?;
+    wait_until("the new address", || body(second, "/") == "other")?;
+    wait_until("the old address to close", || body(first, "/").is_empty())?;
     server.stop(&[])
 }
 
@@ -100,19 +106,20 @@ fn under_load(program: Program) -> Result<(), String> {
     let times = if std::env::var_os("T_LONG").is_some() { 1000 } else { 20 };
     let mut settled_kib = 0;
     for done in 0..times {
+        let answered = load.answered();
         server.signal("HUP")?;
         std::thread::sleep(Duration::from_millis(100));
+        wait_until("more answers", || load.answered() > answered + 4)?;
         if done == times / 4 {
             settled_kib = memory_kib(&server);
         }
     }
     let counts = load.stop()?;
     // Cycles that drain hold their memory; wait until only the last one is left.
-    std::thread::sleep(Duration::from_millis(500));
-    let grown_kib = memory_kib(&server).saturating_sub(settled_kib);
-    if grown_kib > 20 * 1024 {
-        return Err(format!("{times} reloads: memory grew by {grown_kib} KiB"));
-    }
+    wait::until(HANG, || match memory_kib(&server).saturating_sub(settled_kib) {
+        grown if grown > 20 * 1024 => Err(format!("{times} reloads: memory grew by {grown} KiB")),
+        _ => Ok(()),
+    })?;
     if counts.answered < times || counts.refused + counts.cut > 0 {
         return Err(format!("{times} reloads: {counts:?}"));
     }
@@ -123,18 +130,19 @@ fn killed_worker(program: Program) -> Result<(), String> {
     let port = free_port();
     let mut server = start(program, port, "", "return 200 ok;")?;
     let load = Load::start(port, 4);
-    std::thread::sleep(Duration::from_millis(200));
+    wait_until("answers", || load.answered() > 20)?;
     let old = children(server.pid());
     for worker in &old {
         server::signal(*worker, "SEGV")?;
     }
-    wait_until("new workers", Duration::from_secs(5), || {
+    wait_until("new workers", || {
         let now = children(server.pid());
         now.len() == old.len() && now.iter().all(|pid| !old.contains(pid))
     })?;
-    std::thread::sleep(Duration::from_millis(300));
+    let answered = load.answered();
+    wait_until("answers of the new workers", || load.answered() > answered + 20)?;
     let counts = load.stop()?;
-    if old.is_empty() || counts.refused > 0 || counts.cut > 8 || counts.answered < 20 {
+    if old.is_empty() || counts.refused > 0 || counts.cut > 8 {
         return Err(format!("{} workers killed: {counts:?}", old.len()));
     }
     server.stop(&["exited on signal 11".to_owned()])
@@ -148,8 +156,6 @@ fn reload_to(
     lines: &str,
 ) -> Result<(), String> {
     server.prefix.write("conf/nginx.conf", configuration(program, port, http, lines))?;
-    // A master that is still starting its workers may not hear the first signal.
-    std::thread::sleep(Duration::from_millis(100));
     server.signal("HUP")
 }
 
