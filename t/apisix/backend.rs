@@ -10,7 +10,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::harness::server::free_port;
+use crate::harness::wait::HANG;
 
 /// What a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Say {
     Closed,
     /// Nothing, until the other side has enough.
     Silence,
+    /// Nothing, until it is released.
+    Held,
     /// Something that is no HTTP.
     Nonsense,
 }
@@ -27,7 +32,6 @@ pub enum Say {
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub at: Instant,
     pub path: String,
     /// As it was on the wire, with the body.
     pub bytes: String,
@@ -46,6 +50,7 @@ struct Shared {
     came: Condvar,
     connections: AtomicUsize,
     stopped: AtomicBool,
+    released: AtomicBool,
 }
 
 #[derive(Default)]
@@ -56,8 +61,9 @@ struct Answers {
 
 impl Backend {
     pub fn start() -> Result<Backend, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-        let port = listener.local_addr().map_err(|e| e.to_string())?.port();
+        // A port of ours: nobody else gets it when this server is gone.
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         let shared = Arc::new(Shared::default());
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -88,6 +94,11 @@ impl Backend {
         answers.first.entry(path.to_owned()).or_default().extend(says);
     }
 
+    /// Ends the connections that are held.
+    pub fn release(&self) {
+        self.shared.released.store(true, Ordering::Relaxed);
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         locked(&self.shared.asked).clone()
     }
@@ -97,15 +108,25 @@ impl Backend {
         locked(&self.shared.asked).iter().filter(|asked| asked.path == path).count()
     }
 
+    /// No more requests for a path come; one may have been on its way.
+    pub fn is_left_alone(&self, path: &str) -> Result<(), String> {
+        let before = self.count(path);
+        std::thread::sleep(Duration::from_millis(2500));
+        match self.count(path) - before {
+            0 | 1 => Ok(()),
+            more => Err(format!("{more} more requests for {path}")),
+        }
+    }
+
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until there were so many requests for a path.
-    pub fn wait_for(&self, path: &str, count: usize, limit: Duration) -> Result<(), String> {
+    pub fn wait_for(&self, path: &str, count: usize) -> Result<(), String> {
         let asked = locked(&self.shared.asked);
         let few = |asked: &mut Vec<Asked>| asked.iter().filter(|a| a.path == path).count() < count;
-        let waited = self.shared.came.wait_timeout_while(asked, limit, few);
+        let waited = self.shared.came.wait_timeout_while(asked, HANG, few);
         let (asked, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         match waited.timed_out() {
             false => Ok(()),
@@ -127,13 +148,20 @@ impl Shared {
     fn serve(&self, mut stream: TcpStream, port: u16) {
         let Some((path, bytes)) = read(&mut stream) else { return };
         let say = self.next(&path);
-        locked(&self.asked).push(Asked { at: Instant::now(), path, bytes });
+        locked(&self.asked).push(Asked { path, bytes });
         self.came.notify_all();
         match say {
             Say::Closed => {}
             Say::Silence => {
                 // Ends when the other side closes, or with the process.
                 let _ = stream.read(&mut [0]);
+            }
+            Say::Held => {
+                while !self.released.load(Ordering::Relaxed)
+                    && !self.stopped.load(Ordering::Relaxed)
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
             }
             Say::Nonsense => {
                 let _ = stream.write_all(b"NONSENSE\r\n\r\n");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Say};
-use super::scene::{Node, Scene, active, certificate, route, same, two};
+use super::scene::{Node, Scene, active, certificate, eventually, route, same, two};
 use crate::harness::case::Check;
 use crate::harness::server::{Prefix, free_port};
 
@@ -28,7 +28,7 @@ fn falls() -> Result<(), String> {
     let ((a, b), scene) = (two()?, Scene::start()?);
     scene.put("/routes/1", &route("/x", &[&a, &b], active(&[])))?.has(201)?;
     scene.get("/x")?;
-    a.wait_for("/status", 1, Duration::from_secs(5))?;
+    a.wait_for("/status", 1)?;
     a.says("/status", Say::Status(500));
     scene.wait(R1, a.port, &Node::new("unhealthy", [0, 2, 0, 0]))?;
     for _ in 0..6 {
@@ -65,10 +65,7 @@ fn all_down() -> Result<(), String> {
         scene.wait_status(R1, backend.port, "unhealthy")?;
     }
     both_serve(&scene, &a, &b)?;
-    match scene.error_log().contains("all upstream nodes is unhealthy, use default") {
-        true => Ok(()),
-        false => Err("the log does not tell".into()),
-    }
+    scene.wait_for_log("all upstream nodes is unhealthy, use default")
 }
 
 fn alone() -> Result<(), String> {
@@ -136,7 +133,7 @@ fn in_no_list() -> Result<(), String> {
     let checks = active(&[("/active/unhealthy/http_failures", json!(1))]);
     scene.put("/routes/1", &route("/x", &[&a, &b], checks))?.has(201)?;
     scene.get("/x")?;
-    a.wait_for("/status", 3, Duration::from_secs(8))?;
+    a.wait_for("/status", 3)?;
     let node = scene.node(R1, a.port)?;
     match node == Node::new("healthy", [0; 4]) {
         true => Ok(()),
@@ -171,7 +168,11 @@ fn slow() -> Result<(), String> {
     scene.put("/routes/1", &route("/x", &[&a, &b], checks))?.has(201)?;
     scene.get("/x")?;
     scene.wait(R1, a.port, &Node::new("unhealthy", [0, 0, 0, 3]))?;
-    same(&json!(scene.node(R1, b.port)?.status), &json!("healthy"))
+    // A busy machine may make the other one late once, but not three times in a row.
+    match scene.node(R1, b.port)?.status.ends_with("unhealthy") {
+        true => Err("the other node is unhealthy too".into()),
+        false => Ok(()),
+    }
 }
 
 fn tcp() -> Result<(), String> {
@@ -185,12 +186,12 @@ fn tcp() -> Result<(), String> {
     scene.get("/x")?;
     scene.wait(R1, down, &Node::new("unhealthy", [0, 0, 2, 0]))?;
     let before = a.connections();
-    std::thread::sleep(Duration::from_millis(1500));
+    eventually(|| match a.connections() {
+        few if few < before + 2 => Err(format!("{few} connections")),
+        _ => Ok(()),
+    })?;
     same(&json!(scene.node(R1, a.port)?.status), &json!("healthy"))?;
-    match (a.connections() > before, a.count("/status")) {
-        (true, 0) => Ok(()),
-        (_, requests) => Err(format!("{} connections, {requests} requests", a.connections())),
-    }
+    same(&json!(a.count("/status")), &json!(0))
 }
 
 /// The self-signed server is one of our own.

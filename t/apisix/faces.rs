@@ -121,10 +121,7 @@ fn json_file() -> Result<(), String> {
     same(&json!([scene.get("/a")?.status, scene.get("/c")?.status]), &json!([404, 404]))?;
     let refused = scene.bare("GET", "/routes")?;
     same(&json!(refused.status), &json!(501))?;
-    match scene.error_log().contains("failed to check item data of [/routes/odd] err: ") {
-        true => Ok(()),
-        false => Err(scene.error_log()),
-    }
+    scene.wait_for_log("failed to check item data of [/routes/odd] err: ")
 }
 
 fn matching() -> Result<(), String> {

@@ -1,14 +1,13 @@
 //! The shipped example on ports of its own, and calls to its faces.
 
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::backend::Backend;
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
-use crate::harness::wait;
+use crate::harness::wait::{self, HANG};
 use crate::tidy::source;
 
 /// A running gateway.
@@ -130,7 +129,7 @@ impl Scene {
             text = text.replace(&format!("127.0.0.1:{usual}"), &format!("127.0.0.1:{port}"));
         }
         let prefix = &self.server.prefix;
-        prefix.write(".curlrc", "silent\nwrite-out = \"\\n%{http_code}\"\nmax-time = 10\n")?;
+        prefix.write(".curlrc", "silent\nwrite-out = \"\\n%{http_code}\"\nmax-time = 60\n")?;
         let output =
             Command::new("sh").args(["-c", &text]).env("CURL_HOME", prefix.path()).output();
         let output = output.map_err(|e| format!("sh: {e}"))?;
@@ -159,6 +158,14 @@ impl Scene {
         eventually(|| match self.node(resource, port)? {
             node if node.status == status => Ok(node),
             node => Err(format!("{resource} {port} is {node:?}, wanted {status}")),
+        })
+    }
+
+    /// Waits for a line with this text.
+    pub fn wait_for_log(&self, text: &str) -> Result<(), String> {
+        eventually(|| match self.error_log().contains(text) {
+            true => Ok(()),
+            false => Err(format!("no \"{text}\" in the log")),
         })
     }
 
@@ -247,10 +254,10 @@ pub fn route(uri: &str, nodes: &[&Backend], checks: Value) -> Value {
     json!({ "uri": uri, "upstream": { "type": "roundrobin", "nodes": nodes, "checks": checks } })
 }
 
-/// Active checks of `/status` as often as can be.
+/// Active checks of `/status` as often as can be; no busy machine takes as long as their time limit.
 pub fn active(more: &[(&str, Value)]) -> Value {
     let mut checks = json!({ "active": {
-        "http_path": "/status", "timeout": 5,
+        "http_path": "/status", "timeout": 60,
         "healthy": { "interval": 1, "successes": 1 },
         "unhealthy": { "interval": 1, "http_failures": 2 },
     } });
@@ -293,7 +300,7 @@ pub fn same(got: &Value, wanted: &Value) -> Result<(), String> {
 
 /// Tries until it is so, or has had time enough.
 pub fn eventually<T>(check: impl Fn() -> Result<T, String>) -> Result<T, String> {
-    wait::until(ENOUGH, check)
+    wait::until(HANG, check)
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> Result<String, String> {
@@ -305,7 +312,7 @@ fn replaced(text: &str, from: &str, to: &str) -> Result<String, String> {
 
 fn exchange(port: u16, short: &str, headers: &str) -> Result<Response, String> {
     let request = client::build(short, headers, "close");
-    let bytes = client::exchange(port, &request, Duration::from_secs(10))?;
+    let bytes = client::exchange(port, &request, HANG)?;
     let method = short.split(' ').next().unwrap_or("GET").to_owned();
     let mut responses = client::parse_all(&bytes, &[method])?;
     responses.pop().ok_or_else(|| "no response".to_owned())
@@ -314,4 +321,3 @@ fn exchange(port: u16, short: &str, headers: &str) -> Result<Response, String> {
 pub const KEY: &str = "X-API-KEY: edd1c9f034335f136f87ad84b625c8f1";
 pub const VIEWER: &str = "X-API-KEY: 4054f7cf07e344346cd3f287985e76a2";
 pub const SEED: &str = include_str!("seed.sh");
-pub const ENOUGH: Duration = Duration::from_secs(12);

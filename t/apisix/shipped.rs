@@ -31,7 +31,7 @@ fn starts() -> Result<(), String> {
     let output = if alone.is_ok_and(|alone| alone.status.success()) {
         prefix.write("conf/examples/apisix.conf", example)?;
         let script = format!("ip link set lo up\n{script}");
-        Command::new("timeout").args(["30", "unshare", "-n", "sh", "-c", &script]).output()
+        Command::new("timeout").args(["120", "unshare", "-n", "sh", "-c", &script]).output()
     } else {
         let (mut example, mut script) = (example, script);
         for usual in ["9080", "9180", "9090", "9091"] {
@@ -40,7 +40,7 @@ fn starts() -> Result<(), String> {
             script = script.replace(&from, &to);
         }
         prefix.write("conf/examples/apisix.conf", example)?;
-        Command::new("timeout").args(["30", "sh", "-c", &script]).output()
+        Command::new("timeout").args(["120", "sh", "-c", &script]).output()
     };
     let output = output.map_err(|e| e.to_string())?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

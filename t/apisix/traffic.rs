@@ -1,7 +1,5 @@
 //! How nodes are picked, retried and named.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Say};
@@ -67,10 +65,7 @@ fn nobody() -> Result<(), String> {
     }
     put(&scene, json!({ "nodes": { (up.text()): 1 }, "type": "odd" }))?;
     same(&json!(scene.get("/x")?.status), &json!(502))?;
-    match scene.error_log().contains("invalid balancer type: odd") {
-        true => Ok(()),
-        false => Err("the log does not tell".into()),
-    }
+    scene.wait_for_log("invalid balancer type: odd")
 }
 
 fn retries() -> Result<(), String> {
@@ -105,12 +100,12 @@ fn retry_timeout() -> Result<(), String> {
     for backend in [&a, &b] {
         backend.says("/x", Say::Silence);
     }
-    let timeout = json!({ "connect": 1, "send": 1, "read": 0.4 });
+    let timeout = json!({ "connect": 60, "send": 60, "read": 1 });
     let nodes = json!({ (a.text()): 1, (b.text()): 1 });
-    put(&scene, json!({ "nodes": nodes, "timeout": timeout, "retry_timeout": 0.2 }))?;
+    put(&scene, json!({ "nodes": nodes, "timeout": timeout, "retry_timeout": 0.5 }))?;
     same(&json!(scene.get("/x")?.status), &json!(502))?;
     same(&json!(a.count("/x") + b.count("/x")), &json!(1))?;
-    put(&scene, json!({ "nodes": nodes, "timeout": timeout, "retry_timeout": 5 }))?;
+    put(&scene, json!({ "nodes": nodes, "timeout": timeout, "retry_timeout": 60 }))?;
     same(&json!(scene.get("/x")?.status), &json!(504))?;
     same(&json!(a.count("/x") + b.count("/x")), &json!(3))
 }
@@ -118,17 +113,13 @@ fn retry_timeout() -> Result<(), String> {
 fn timeouts() -> Result<(), String> {
     let (up, scene) = (Backend::start()?, Scene::start()?);
     up.says("/x", Say::Silence);
-    let slow = json!({ "connect": 1, "send": 1, "read": 30 });
-    let quick = json!({ "connect": 1, "send": 1, "read": 0.3 });
+    // Longer than anybody here waits.
+    let slow = json!({ "connect": 60, "send": 60, "read": 3600 });
+    let quick = json!({ "connect": 60, "send": 60, "read": 0.3 });
     let upstream = json!({ "nodes": { (up.text()): 1 }, "timeout": slow });
     let document = json!({ "uri": "/x", "timeout": quick, "upstream": upstream });
     scene.put("/routes/1", &document)?.has(201)?;
-    let begun = Instant::now();
-    same(&json!(scene.get("/x")?.status), &json!(504))?;
-    match begun.elapsed() {
-        took if took < Duration::from_secs(5) => Ok(()),
-        took => Err(format!("{took:?}")),
-    }
+    same(&json!(scene.get("/x")?.status), &json!(504))
 }
 
 fn ranks() -> Result<(), String> {
@@ -165,20 +156,20 @@ fn chash() -> Result<(), String> {
             _ => Err(format!("{user} went to {seen:?}")),
         }
     };
-    let before: Vec<String> = (0..20).map(place).collect::<Result<_, _>>()?;
+    let before: Vec<String> = (0..40).map(place).collect::<Result<_, _>>()?;
     let of_a = before.iter().filter(|port| **port == a.port.to_string()).count();
-    if !(3..=17).contains(&of_a) {
-        return Err(format!("{of_a} of 20 at one of two nodes"));
+    if !(3..=37).contains(&of_a) {
+        return Err(format!("{of_a} of 40 at one of two nodes"));
     }
     a.says("/status", Say::Status(500));
     scene.wait_status("routes/1", a.port, "unhealthy")?;
-    for user in 0..20 {
+    for user in 0..40 {
         same(&json!(place(user)?), &json!(b.port.to_string()))?;
     }
     // Who comes back finds its keys again.
     a.says("/status", Say::Status(200));
     scene.wait_status("routes/1", a.port, "healthy")?;
-    let after: Vec<String> = (0..20).map(place).collect::<Result<_, _>>()?;
+    let after: Vec<String> = (0..40).map(place).collect::<Result<_, _>>()?;
     same(&json!(after), &json!(before))
 }
 
@@ -188,13 +179,14 @@ fn least_conn() -> Result<(), String> {
         .iter()
         .map(|node| json!({ "host": "127.0.0.1", "port": node.port, "weight": 1 }))
         .collect();
-    let timeout = json!({ "connect": 1, "send": 1, "read": 3 });
-    put(&scene, json!({ "type": "least_conn", "nodes": nodes, "timeout": timeout, "retries": 0 }))?;
-    a.once("/x", &[Say::Silence]);
+    put(&scene, json!({ "type": "least_conn", "nodes": nodes, "retries": 0 }))?;
+    a.once("/x", &[Say::Held]);
     std::thread::scope(|scope| {
         scope.spawn(|| scene.get("/x"));
-        a.wait_for("/x", 1, Duration::from_secs(5))?;
-        only(&answered(&scene, 4, "")?, &b)
+        a.wait_for("/x", 1)?;
+        let others = answered(&scene, 4, "").and_then(|seen| only(&seen, &b));
+        a.release();
+        others
     })?;
     eventually(|| match answered(&scene, 1, "")?.contains(&a.port.to_string()) {
         true => Ok(()),

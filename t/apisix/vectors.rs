@@ -6,8 +6,6 @@
 //! ```
 //! V10 sets a status by hand, which APISIX has no call for: `t/health` has it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Say};
@@ -22,6 +20,13 @@ struct Step {
     event: Event,
     status: &'static str,
     counts: [u64; 4],
+}
+
+impl Step {
+    fn is_late(&self) -> bool {
+        let (Probe(say) | Request(say) | Retried(say)) = self.event;
+        say == Say::Silence
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +71,10 @@ enum Settings {
 }
 
 impl Settings {
-    fn checks(self, probes: bool) -> Value {
+    fn checks(self, probes: bool, timeout_s: u64) -> Value {
         let healthy_s = if probes { 1 } else { 60 };
         let mut checks = active(&[("/active/healthy/interval", json!(healthy_s))]);
-        checks["active"]["timeout"] = json!(0.4);
+        checks["active"]["timeout"] = json!(timeout_s);
         match self {
             Self::Seed => {
                 checks["passive"] = json!({
@@ -104,8 +109,11 @@ impl Vector {
         let probes = self.steps.iter().any(|step| matches!(step.event, Probe(_)));
         let retried = self.steps.iter().any(|step| matches!(step.event, Retried(_)));
         let nodes: &[&Backend] = if retried { &[&node, &other] } else { &[&node] };
-        let mut document = route(&format!("/{}/*", self.name), nodes, self.settings.checks(probes));
-        document["upstream"]["timeout"] = json!({ "connect": 1, "send": 1, "read": 0.3 });
+        // Short only where somebody is expected to be too slow.
+        let timeout_s = if self.steps.iter().any(Step::is_late) { 2 } else { 60 };
+        let checks = self.settings.checks(probes, timeout_s);
+        let mut document = route(&format!("/{}/*", self.name), nodes, checks);
+        document["upstream"]["timeout"] = json!({ "connect": 60, "send": 60, "read": timeout_s });
         scene.put(&format!("/routes/{}", self.name), &document)?.has(201)?;
         let resource = format!("routes/{}", self.name);
         self.ask(scene, &node, None)?;
@@ -114,7 +122,7 @@ impl Vector {
                 Probe(say) => {
                     let before = node.count(STATUS);
                     node.once(STATUS, &[say]);
-                    node.wait_for(STATUS, before + 1, Duration::from_secs(5))?;
+                    node.wait_for(STATUS, before + 1)?;
                 }
                 Request(say) | Retried(say) => self.ask(scene, &node, Some(say))?,
             }
@@ -303,7 +311,7 @@ fn bytes() -> Result<(), String> {
     }
     for ((backend, uri), (_, wanted)) in backends.iter().zip(cases) {
         let path = wanted.split(' ').nth(1).unwrap_or_default();
-        backend.wait_for(path, 2, Duration::from_secs(6))?;
+        backend.wait_for(path, 2)?;
         let probes: Vec<_> = backend.asked().into_iter().filter(|a| a.path != *uri).collect();
         for probe in probes {
             same(&json!(probe.bytes), &json!(wanted))?;
@@ -325,7 +333,7 @@ fn rewritten(scene: &Scene) -> Result<(), String> {
     document["upstream"]["nodes"][0]["host"] = json!("localhost");
     scene.put("/routes/named", &document)?.has(201)?;
     scene.get("/named")?;
-    backend.wait_for("/", 1, Duration::from_secs(5))?;
+    backend.wait_for("/", 1)?;
     let last = |backend: &Backend| {
         let asked = backend.asked();
         asked.iter().rfind(|a| a.path == "/").map(|a| a.bytes.clone()).unwrap_or_default()

@@ -91,7 +91,7 @@ fn heads() -> Result<(), String> {
     }
     let fine = format!(
         "Content-Type: {JSON}\nTriple-Protocol-Version: 0.1.0\nConnect-Protocol-Version: 1\n\
-         Triple-Timeout-Ms: 1000"
+         Triple-Timeout-Ms: 60000"
     );
     let answer = scene.post_with("Check", &fine, b"{}")?;
     if answer.status == 200 { Ok(()) } else { Err(answer.head) }
@@ -146,7 +146,7 @@ fn raw(scene: &Scene, method: &str, kind: &str, body: &[u8]) -> Result<String, S
         "close",
     );
     request.extend_from_slice(body);
-    let bytes = client::exchange(scene.port, &request, std::time::Duration::from_secs(5))?;
+    let bytes = client::exchange(scene.port, &request, crate::harness::wait::HANG)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

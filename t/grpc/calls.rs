@@ -1,10 +1,8 @@
 //! Calls that go well.
 
-use std::process::Command;
-use std::time::Duration;
-
 use super::scene::{Scene, UPSTREAM, frame, question};
 use crate::harness::case::Check;
+use std::process::Command;
 
 pub const ROWS: &[(&str, Check)] = &[
     ("C1: the seed's request", seed),
@@ -110,7 +108,7 @@ fn probes() -> Result<(), String> {
             })
         }"#;
     let scene = Scene::start_with("", check)?;
-    scene.wait_for("dead", "NOT_SERVING", Duration::from_secs(5))?;
+    scene.wait_for("dead", "NOT_SERVING")?;
     same(&scene.check(UPSTREAM)?, SERVING)?;
     scene.turn(true)?;
     same(&scene.check(UPSTREAM)?, NOT_SERVING)?;

@@ -72,7 +72,7 @@ fn curl_json() -> Result<(), String> {
         let text = "{\"code\":\"not_found\",\"message\":\"unknown service\"}";
         answered(&curl(&unknown, b"")?, "404", text)?;
         // The overall check of Connect's and Triple's clients.
-        let headers = ["-H", "Connect-Protocol-Version: 1", "-H", "Triple-Timeout-Ms: 1000"];
+        let headers = ["-H", "Connect-Protocol-Version: 1", "-H", "Triple-Timeout-Ms: 60000"];
         let got = curl(&[&how[..], &headers, &json, &["{}", &url]].concat(), b"")?;
         answered(&got, "200", "{\"status\":\"SERVING\"}")?;
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct H2 {
     stream: TcpStream,
     received: Vec<u8>,
+    /// What a server that does not read has left in the middle of a frame.
+    unsent: Vec<u8>,
     next_id: u32,
 }
 
@@ -25,14 +27,36 @@ impl H2 {
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let patience = Duration::from_millis(500);
         stream.set_write_timeout(Some(patience)).map_err(|e| e.to_string())?;
-        let mut h2 = H2 { stream, received: Vec::new(), next_id: 1 };
+        let mut h2 = H2 { stream, received: Vec::new(), unsent: Vec::new(), next_id: 1 };
         h2.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
         h2.write(&frame(SETTINGS, 0, 0, b""))?;
         Ok(h2)
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.stream.write_all(bytes).map_err(|e| e.to_string())
+        self.unsent.extend_from_slice(bytes);
+        self.flush()
+    }
+
+    /// Goes on with what was not taken; an error when that is so again.
+    pub fn flush(&mut self) -> Result<(), String> {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[sent..]) {
+                Ok(count) => sent += count,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.unsent.drain(..sent);
+                    return Err(e.to_string());
+                }
+            }
+        }
+        self.unsent.clear();
+        Ok(())
+    }
+
+    pub fn is_stuck(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     /// The next number of a stream.

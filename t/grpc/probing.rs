@@ -28,8 +28,6 @@ const ROWS: &[(&str, Check)] = &[
     ("a Watch notices the end of its server at once", unwatched),
 ];
 
-const SOON: Duration = Duration::from_secs(5);
-
 fn upstream(backend: u16, check: &str) -> String {
     paced(backend, check, "interval=50ms")
 }
@@ -44,7 +42,7 @@ fn paced(backend: u16, check: &str, pace: &str) -> String {
 /// The server's words, and what the gateway then says of its upstream.
 fn follow(scene: &Scene, server: &mut Talk) -> Result<(), String> {
     // A service the server does not know is not there.
-    scene.wait_for("orders", "NOT_SERVING", SOON)?;
+    scene.wait_for("orders", "NOT_SERVING")?;
     for _ in 0..2 {
         for (word, status) in [
             ("SERVING", "SERVING"),
@@ -53,16 +51,16 @@ fn follow(scene: &Scene, server: &mut Talk) -> Result<(), String> {
             ("UNKNOWN", "NOT_SERVING"),
         ] {
             server.say(&format!("{word} orders.v1"))?;
-            scene.wait_for("orders", status, SOON)?;
-            scene.wait_for(&format!("orders/{}", scene.backend), status, SOON)?;
+            scene.wait_for("orders", status)?;
+            scene.wait_for(&format!("orders/{}", scene.backend), status)?;
         }
     }
     // Another service of the same server is none of this check's business.
     server.say("SERVING orders.v1")?;
-    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.wait_for("orders", "SERVING")?;
     server.say("NOT_SERVING other")?;
     std::thread::sleep(Duration::from_millis(200));
-    scene.wait_for("orders", "SERVING", Duration::ZERO)
+    scene.is("orders", "SERVING")
 }
 
 fn flips() -> Result<(), String> {
@@ -95,15 +93,15 @@ fn watches() -> Result<(), String> {
     ] {
         server.say(&format!("{word} orders.v1"))?;
         for upstream in ["orders1", "orders30"] {
-            scene.wait_for(upstream, status, SOON)?;
+            scene.wait_for(upstream, status)?;
         }
     }
     // A server that ends takes its stream along, and is watched again when it is back.
     drop(server);
-    scene.wait_for("orders1", "NOT_SERVING", SOON)?;
+    scene.wait_for("orders1", "NOT_SERVING")?;
     let mut server = Talk::start("t/grpc/server.py", &[&port])?;
     server.say("SERVING orders.v1")?;
-    scene.wait_for("orders1", "SERVING", Duration::from_secs(10))?;
+    scene.wait_for("orders1", "SERVING")?;
     scene.stop()
 }
 
@@ -123,7 +121,7 @@ fn secure() -> Result<(), String> {
     let mut scene = Scene::start_with("", &more)?;
     scene.backend = format!("127.0.0.1:{backend}");
     follow(&scene, &mut server)?;
-    scene.wait_for("doubted", "NOT_SERVING", Duration::ZERO)?;
+    scene.is("doubted", "NOT_SERVING")?;
     scene.stop()
 }
 
@@ -133,12 +131,12 @@ fn back() -> Result<(), String> {
     let mut server = Talk::start("t/grpc/server.py", &[&port])?;
     server.say("SERVING orders.v1")?;
     let scene = Scene::start_with("", &upstream(backend, "type=grpc mandatory"))?;
-    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.wait_for("orders", "SERVING")?;
     drop(server);
-    scene.wait_for("orders", "NOT_SERVING", SOON)?;
+    scene.wait_for("orders", "NOT_SERVING")?;
     let mut server = Talk::start("t/grpc/server.py", &[&port])?;
     server.say("SERVING orders.v1")?;
-    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.wait_for("orders", "SERVING")?;
     scene.stop()
 }
 
@@ -161,11 +159,11 @@ fn unwatched() -> Result<(), String> {
     let pace = "interval=60s downinter=50ms";
     let more = paced(backend, "type=grpc grpc_watch mandatory", pace);
     let scene = Scene::start_with("", &more)?;
-    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.wait_for("orders", "SERVING")?;
     drop(server);
-    scene.wait_for("orders", "NOT_SERVING", SOON)?;
+    scene.wait_for("orders", "NOT_SERVING")?;
     let mut server = Talk::start("t/grpc/server.py", &[&port])?;
     server.say("SERVING orders.v1")?;
-    scene.wait_for("orders", "SERVING", SOON)?;
+    scene.wait_for("orders", "SERVING")?;
     scene.stop()
 }

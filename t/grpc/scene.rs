@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::harness::certs::Pair;
 use crate::harness::client::{self, Response};
 use crate::harness::server::{Prefix, Program, Server, free_port};
+use crate::harness::wait::{self, HANG};
 use crate::tidy::source;
 
 /// A running server.
@@ -63,7 +64,7 @@ impl Scene {
 
     pub fn post_with(&self, method: &str, headers: &str, body: &[u8]) -> Result<Response, String> {
         let request = request(method, headers, body);
-        let bytes = client::exchange(self.port, &request, Duration::from_secs(10))?;
+        let bytes = client::exchange(self.port, &request, HANG)?;
         let mut responses = client::parse_all(&bytes, &["POST".to_owned()])?;
         responses.pop().ok_or_else(|| "no response".to_owned())
     }
@@ -74,18 +75,15 @@ impl Scene {
         Ok(self.post("Check", "application/json", body.as_bytes())?.body_text())
     }
 
-    pub fn wait_for(&self, service: &str, status: &str, limit: Duration) -> Result<(), String> {
-        let end = Instant::now() + limit;
-        let wanted = format!("{{\"status\":\"{status}\"}}");
-        loop {
-            let got = self.check(service)?;
-            if got == wanted {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                return Err(format!("{service}: {got} after {limit:?}, wanted {status}"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+    /// Waits until this is what is told of a service.
+    pub fn wait_for(&self, service: &str, status: &str) -> Result<(), String> {
+        wait::until(HANG, || self.is(service, status))
+    }
+
+    pub fn is(&self, service: &str, status: &str) -> Result<(), String> {
+        match self.check(service)? {
+            got if got == format!("{{\"status\":\"{status}\"}}") => Ok(()),
+            got => Err(format!("{service}: {got}, wanted {status}")),
         }
     }
 
@@ -125,15 +123,15 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Waits until the messages so far are these statuses; tells how long it took.
-    pub fn expect(&mut self, statuses: &[u8], limit: Duration) -> Result<Duration, String> {
+    /// Waits until the messages so far are these statuses.
+    pub fn expect(&mut self, statuses: &[u8]) -> Result<(), String> {
         let begun = Instant::now();
         loop {
             let got = self.statuses();
             if got == statuses {
-                return Ok(begun.elapsed());
+                return Ok(());
             }
-            if !statuses.starts_with(&got) || begun.elapsed() > limit {
+            if !statuses.starts_with(&got) || begun.elapsed() > HANG {
                 return Err(format!("statuses {got:?}, wanted {statuses:?}"));
             }
             self.read(Duration::from_millis(20))?;
@@ -141,9 +139,9 @@ impl Watcher {
     }
 
     /// Everything that comes until the server closes.
-    pub fn rest(&mut self, limit: Duration) -> Result<String, String> {
+    pub fn rest(&mut self) -> Result<String, String> {
         let begun = Instant::now();
-        while begun.elapsed() < limit && self.read(Duration::from_millis(50))? {}
+        while begun.elapsed() < HANG && self.read(Duration::from_millis(50))? {}
         Ok(String::from_utf8_lossy(&self.received).into_owned())
     }
 

@@ -54,7 +54,7 @@ def follows(statuses, wanted, what):
     try:
         want(statuses.get(timeout=60), wanted, what)
     except queue.Empty:
-        sys.exit(f"{what}: nothing within 5 s")
+        sys.exit(f"{what}: nothing within a minute")
 
 
 want(stub.Check(ask(SERVICE), timeout=60).status, Status.SERVING, "Check")

@@ -1,5 +1,6 @@
 //! Upstream peers: real nginx processes, and sockets that follow a script.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -78,6 +79,7 @@ http {{
 pub struct Script {
     pub port: u16,
     probes: Arc<Mutex<Vec<Probe>>>,
+    statuses: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// What came over one connection.
@@ -92,17 +94,23 @@ impl Script {
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|e| e.to_string())?;
         let port = listener.local_addr().map_err(|e| e.to_string())?.port();
         let probes = Arc::new(Mutex::new(Vec::new()));
-        let (seen, statuses) = (Arc::clone(&probes), statuses.to_vec().join(" "));
+        let statuses = statuses.iter().map(|status| (*status).to_owned()).collect();
+        let statuses = Arc::new(Mutex::new(statuses));
+        let (seen, left) = (Arc::clone(&probes), Arc::clone(&statuses));
         std::thread::spawn(move || {
-            let statuses: Vec<&str> = statuses.split(' ').collect();
-            for (count, stream) in listener.incoming().flatten().enumerate() {
-                let status = statuses[count.min(statuses.len() - 1)];
-                answer(stream, status, |probe| {
+            for stream in listener.incoming().flatten() {
+                let status = next(&mut left.lock().expect("nobody panics with it"));
+                answer(stream, &status, |probe| {
                     seen.lock().expect("no reader panics").push(probe);
                 });
             }
         });
-        Ok(Script { port, probes })
+        Ok(Script { port, probes, statuses })
+    }
+
+    /// From now on gives this status.
+    pub fn goes_on(&self, status: &str) {
+        *self.statuses.lock().expect("nobody panics with it") = VecDeque::from([status.to_owned()]);
     }
 
     pub fn count(&self) -> usize {
@@ -119,6 +127,13 @@ impl Script {
             enough if enough >= count => Ok(()),
             few => Err(format!("{few} probes, wanted {count}")),
         })
+    }
+}
+
+fn next(statuses: &mut VecDeque<String>) -> String {
+    match statuses.len() {
+        0 | 1 => statuses.front().cloned().unwrap_or_default(),
+        _ => statuses.pop_front().unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Beats and their absence, in real time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -19,14 +19,15 @@ const LIST: &str = "serviceName=nacos.test.1";
 
 fn lapse() -> Result<(), String> {
     let scene = Scene::start("")?;
+    // From before the only beat: what is seen late must not make the time look short.
+    let begun = Instant::now();
     scene.register()?;
-    let took = scene.wait_for(LIST, &[false], Duration::from_secs(21))?;
-    if took < Duration::from_secs(15) {
-        return Err(format!("unhealthy after {took:?}"));
-    }
-    let more = scene.wait_for(LIST, &[], Duration::from_secs(36) - took)?;
-    if took + more < Duration::from_secs(30) {
-        return Err(format!("gone after {:?}", took + more));
+    for (wanted, least_s) in [(&[false][..], 15), (&[], 30)] {
+        scene.wait_for(LIST, wanted)?;
+        let took = begun.elapsed();
+        if took < Duration::from_secs(least_s) {
+            return Err(format!("{wanted:?} after {took:?}"));
+        }
     }
     scene.stop().map(drop)
 }
@@ -87,8 +88,8 @@ fn overrides() -> Result<(), String> {
     if beat["clientBeatInterval"] != 1000 {
         return Err(format!("{beat}"));
     }
-    scene.wait_for(LIST, &[false], Duration::from_secs(7))?;
-    scene.wait_for(LIST, &[], Duration::from_secs(7)).map(drop)
+    scene.wait_for(LIST, &[false])?;
+    scene.wait_for(LIST, &[])
 }
 
 fn told() -> Result<(), String> {

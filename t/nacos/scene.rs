@@ -1,12 +1,10 @@
 //! A server with the naming face, and calls to it.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port};
-use crate::harness::wait;
+use crate::harness::wait::{self, HANG};
 use crate::tidy::source;
 
 /// A running naming face.
@@ -61,7 +59,7 @@ impl Scene {
 
     pub fn send(&self, short: &str, headers: &str) -> Result<Reply, String> {
         let request = client::build(short, headers, "close");
-        let bytes = client::exchange(self.port, &request, Duration::from_secs(10))?;
+        let bytes = client::exchange(self.port, &request, HANG)?;
         let method = short.split(' ').next().unwrap_or("GET").to_owned();
         let mut replies = client::parse_all(&bytes, &[method])?;
         let reply = replies.pop().ok_or("no response")?;
@@ -91,15 +89,9 @@ impl Scene {
         if got == wanted { Ok(()) } else { Err(format!("{query}: {got:?}, wanted {wanted:?}")) }
     }
 
-    /// Waits until the list shows this; tells how long it took.
-    pub fn wait_for(
-        &self,
-        query: &str,
-        wanted: &[bool],
-        limit: Duration,
-    ) -> Result<Duration, String> {
-        let begun = Instant::now();
-        wait::until(limit, || self.health_is(query, wanted)).map(|()| begun.elapsed())
+    /// Waits until the list shows this.
+    pub fn wait_for(&self, query: &str, wanted: &[bool]) -> Result<(), String> {
+        wait::until(HANG, || self.health_is(query, wanted))
     }
 
     pub fn stop(mut self) -> Result<Prefix, String> {

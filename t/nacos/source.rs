@@ -1,12 +1,13 @@
 //! Upstreams whose peers are the instances of a service.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::scene::Scene;
 use crate::harness::case::Check;
 use crate::harness::certs::Pair;
 use crate::harness::client;
 use crate::harness::server::{Prefix, Program, Server, free_port, run_to_end};
+use crate::harness::wait::{self, HANG};
 
 pub const ROWS: &[(&str, Check)] = &[
     ("an upstream follows the table of its process", same_process),
@@ -57,19 +58,24 @@ impl Gateway {
     fn wait_for(&self, wanted: &[u16]) -> Result<(), String> {
         let mut wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
         wanted.sort();
-        let end = Instant::now() + Duration::from_secs(5);
-        loop {
+        wait::until(HANG, || {
             let mut seen = self.answers()?;
             seen.sort();
             seen.dedup();
-            if seen == wanted {
-                return Ok(());
+            match seen == wanted {
+                true => Ok(()),
+                false => Err(format!("{seen:?} answer, wanted {wanted:?}")),
             }
-            if Instant::now() > end {
-                return Err(format!("{seen:?} answer, wanted {wanted:?}"));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        })
+    }
+
+    /// Waits for the line about a server that cannot be asked.
+    fn tells_of_the_server(&self) -> Result<(), String> {
+        let text = "the peers stay as they are";
+        wait::until(HANG, || match self.server.error_log().contains(text) {
+            true => Ok(()),
+            false => Err("nothing in the log about the server".into()),
+        })
     }
 }
 
@@ -77,7 +83,7 @@ fn register(port: u16, method: &str, form: &str) -> Result<(), String> {
     let headers = "Content-Type: application/x-www-form-urlencoded";
     let path = if form.contains("healthy=") { "health/instance" } else { "instance" };
     let request = client::build(&format!("{method} /nacos/v1/ns/{path}\n{form}"), headers, "close");
-    let bytes = client::exchange(port, &request, Duration::from_secs(5))?;
+    let bytes = client::exchange(port, &request, HANG)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if text.ends_with("\r\n\r\nok") { Ok(()) } else { Err(text) }
 }
@@ -168,9 +174,7 @@ fn other_server() -> Result<(), String> {
     gateway.server.signal("HUP")?;
     std::thread::sleep(Duration::from_millis(300));
     gateway.wait_for(&[one, two])?;
-    if !gateway.server.error_log().contains("the peers stay as they are") {
-        return Err("nothing in the log about the server".into());
-    }
+    gateway.tells_of_the_server()?;
     drop(kept);
     gateway.server.stop(&[])
 }
@@ -213,9 +217,7 @@ fn secure() -> Result<(), String> {
     trusting.wait_for(&[backend])?;
     careless.wait_for(&[backend])?;
     doubting.wait_for(&[502])?;
-    if !doubting.server.error_log().contains("the peers stay as they are") {
-        return Err("nothing in the log about the certificate".into());
-    }
+    doubting.tells_of_the_server()?;
     trusting.server.stop(&[])?;
     doubting.server.stop(&[])?;
     careless.server.stop(&[])
@@ -237,14 +239,14 @@ fn metadata() -> Result<(), String> {
 /// An instance that Nacos takes for well, and a check does not.
 fn checks() -> Result<(), String> {
     let rows = [
-        ("health_check uri=/ interval=50ms;", ""),
-        ("check interval=50 rise=1 fall=1 timeout=500 type=tcp;", ""),
+        ("health_check uri=/ interval=50ms timeout=60s;", ""),
+        ("check interval=50 rise=1 fall=1 timeout=60000 type=tcp;", ""),
         (
             "",
             "lua_shared_dict hc 1m;
              init_worker_by_lua_block {
                 assert(require('resty.upstream.healthcheck').spawn_checker {
-                    shm = 'hc', upstream = 'orders', type = 'http', interval = 50, fall = 1,
+                    shm = 'hc', upstream = 'orders', type = 'http', interval = 50, fall = 1, timeout = 60000,
                     http_req = 'GET / HTTP/1.0\\r\\n\\r\\n', valid_statuses = {200} })
              }",
         ),

@@ -4,8 +4,6 @@
 //!   Admin API of one ─▶ etcd ─▶ traffic of the other        register at one, list at the other
 //! ```
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::member::Member;
@@ -28,7 +26,7 @@ impl Face {
     fn start(etcd: u16, body: &str) -> Result<Face, String> {
         let port = free_port();
         let http = format!(
-            "store_etcd http://127.0.0.1:{etcd} timeout=2s;\n    \
+            "store_etcd http://127.0.0.1:{etcd} timeout=60s;\n    \
              server {{ listen 127.0.0.1:{port}; {body} }}"
         );
         Ok(Face { port, scene: Scene::start(Prefix::new()?, &http)? })
@@ -53,7 +51,7 @@ impl Face {
     }
 
     fn lists(&self, wanted: &Value) -> Result<(), String> {
-        wait(SECOND, || match self.listed()? {
+        wait(|| match self.listed()? {
             got if &got == wanted => Ok(()),
             got => Err(format!("{got}, wanted {wanted}")),
         })
@@ -82,7 +80,7 @@ fn kong() -> Result<(), String> {
     post(&one, "/admin/services", json!({ "name": "web", "host": "svc" }))?.has(201)?;
     post(&one, "/admin/services/web/routes", json!({ "paths": ["/x"] }))?.has(201)?;
     for face in [&one, &two] {
-        wait(SECOND, || match face.call("GET", "/x", &Value::Null)?.status {
+        wait(|| match face.call("GET", "/x", &Value::Null)?.status {
             200 => Ok(()),
             status => Err(status.to_string()),
         })?;
@@ -105,7 +103,7 @@ fn kong() -> Result<(), String> {
     if left.split_whitespace().count() != 1 {
         return Err(format!("left behind: {left}"));
     }
-    wait(SECOND, || {
+    wait(|| {
         let status = one.call("GET", "/admin/upstreams/many", &Value::Null)?.status;
         if status == 404 { Ok(()) } else { Err(status.to_string()) }
     })?;
@@ -118,7 +116,7 @@ fn kong() -> Result<(), String> {
         return Err("traffic needs etcd".into());
     }
     member.run()?;
-    post(&one, "/admin/upstreams", json!({ "name": "yes" }))?.has(201)?;
+    wait(|| post(&one, "/admin/upstreams", json!({ "name": "yes" }))?.has(201).map(drop))?;
     one.stop()?;
     two.stop()
 }
@@ -165,7 +163,7 @@ fn nacos() -> Result<(), String> {
     one.lists(&json!([[2, 1.0, true]]))?;
     ok(one.nacos("POST", "instance?serviceName=beats&ip=10.0.0.2&port=1")?)?;
     member.run()?;
-    ok(one.nacos("POST", &instance(3, ""))?)?;
+    wait(|| ok(one.nacos("POST", &instance(3, ""))?))?;
     two.lists(&json!([[2, 1.0, true], [3, 1.0, true]]))?;
     // A new process has it all, the checker of the cluster too.
     one.stop()?;
@@ -174,5 +172,3 @@ fn nacos() -> Result<(), String> {
     one.stop()?;
     two.stop()
 }
-
-const SECOND: Duration = Duration::from_secs(1);

@@ -4,11 +4,9 @@
 //!   own authority ─ signs ─▶ server.pem, client.pem        wrong ones do not start, and say why
 //! ```
 
+use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use serde_json::Value;
 
 use super::etcd::{gateway, route};
 use super::member::Member;
@@ -32,7 +30,7 @@ fn tls() -> Result<(), String> {
     let own = format!("tls_cert={} tls_key={}", file("client.pem"), file("client.key"));
     let port = member.port;
     let start = |more: String| {
-        let http = format!("store_etcd https://127.0.0.1:{port} timeout=2s {more};");
+        let http = format!("store_etcd https://127.0.0.1:{port} timeout=60s {more};");
         Scene::start(Prefix::new()?, &http)
     };
     let scene = start(format!("{own} tls_ca={}", file("ca.pem")))?;
@@ -43,7 +41,7 @@ fn tls() -> Result<(), String> {
         return Err(format!("stored: {kept}"));
     }
     member.delete("/apisix/routes/1")?;
-    scene.until("/a", 404, Duration::from_secs(1))?;
+    scene.until("/a", 404)?;
     scene.stop()?;
     start(format!("{own} tls_verify=off"))?.stop()?;
     let refused = [
@@ -72,15 +70,15 @@ fn user() -> Result<(), String> {
     let more = "user=moon password=S3CRET-word";
     let (scene, backend) = gateway(member.port, more)?;
     scene.call("PUT", "routes/1", &route("/a", backend))?.has(201)?;
-    scene.until("/a", 200, Duration::from_secs(1))?;
+    scene.until("/a", 200)?;
     // Tokens do not outlive the process that gave them.
     member.user = Some("root:top".into());
     member.kill();
     member.run()?;
     let put = || scene.call("PUT", "routes/2", &route("/b", backend))?.has(201).map(drop);
-    wait(Duration::from_secs(10), put)?;
+    wait(put)?;
     member.delete("/apisix/routes/1")?;
-    scene.until("/a", 404, Duration::from_secs(3))?;
+    scene.until("/a", 404)?;
     if scene.server.error_log().contains("S3CRET") {
         return Err("the password is in the log".into());
     }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::scene::wait;
 use crate::harness::server::{Prefix, free_port};
@@ -87,7 +86,11 @@ impl Member {
             .map_err(|e| format!("etcd: {e}"))?;
         self.child = Some(child);
         // Answers only when it has a leader.
-        wait(Duration::from_secs(30), || self.ctl(&["get", "/nothing"]).map(drop)).map(drop)
+        wait(|| self.ctl_within("2s", &["get", "/nothing"]).map(drop)).map(drop).map_err(|why| {
+            let log = self.prefix.read("etcd.log");
+            let lines: Vec<&str> = log.lines().rev().take(2).collect();
+            format!("etcd does not answer: {why}\n{}", lines.join("\n"))
+        })
     }
 
     /// As a crash would.
@@ -108,9 +111,13 @@ impl Member {
     }
 
     pub fn ctl(&self, args: &[&str]) -> Result<String, String> {
+        self.ctl_within("60s", args)
+    }
+
+    fn ctl_within(&self, limit: &str, args: &[&str]) -> Result<String, String> {
         let scheme = if self.https { "https" } else { "http" };
         let mut command = Command::new("/usr/bin/etcdctl");
-        command.env("ETCDCTL_API", "3").arg("--command-timeout=2s");
+        command.env("ETCDCTL_API", "3").arg(format!("--command-timeout={limit}"));
         command.arg(format!("--endpoints={scheme}://127.0.0.1:{}", self.port));
         if let Some(user) = &self.user {
             command.arg(format!("--user={user}"));
@@ -183,8 +190,8 @@ impl Wire {
 
     /// Ends all connections and refuses new ones.
     pub fn cut(&self) {
-        self.shared.cut.store(true, Ordering::SeqCst);
         let mut ends = self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.cut.store(true, Ordering::SeqCst);
         for end in ends.drain(..) {
             let _ = end.shutdown(Shutdown::Both);
         }
@@ -197,11 +204,12 @@ impl Wire {
 
 impl Shared {
     fn carry(&self, near: TcpStream) {
+        // Held until all is noted: a cut finds every connection, or none is made.
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if self.cut.load(Ordering::SeqCst) {
             return;
         }
         let Ok(far) = TcpStream::connect(("127.0.0.1", self.to)) else { return };
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         for (from, to) in [(&near, &far), (&far, &near)] {
             if let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) {
                 std::thread::spawn(move || pump(from, to));

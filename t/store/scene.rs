@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::server::{Prefix, Program, Server, free_port};
-use crate::harness::wait;
+use crate::harness::wait::{self, HANG};
 
 /// A running gateway.
 pub struct Scene {
@@ -42,9 +42,17 @@ impl Scene {
         Ok(Line::open(self.port)?.call("GET", path, "")?.status)
     }
 
+    /// Waits until the log has this.
+    pub fn tells(&self, text: &str) -> Result<(), String> {
+        wait::until(HANG, || match self.server.error_log().contains(text) {
+            true => Ok(()),
+            false => Err(format!("not in the log: {text}")),
+        })
+    }
+
     /// Waits until the metrics have this line.
     pub fn metric(&self, line: &str) -> Result<(), String> {
-        wait(Duration::from_secs(3), || {
+        wait(|| {
             let page = Line::open(self.port)?.call("GET", "/metrics", "")?.text;
             let found = page.lines().any(|l| l == line);
             if found { Ok(()) } else { Err(format!("no {line} in {page}")) }
@@ -53,8 +61,8 @@ impl Scene {
     }
 
     /// Waits until traffic gets this; tells how long it took.
-    pub fn until(&self, path: &str, status: u16, limit: Duration) -> Result<Duration, String> {
-        wait(limit, || match self.get(path)? {
+    pub fn until(&self, path: &str, status: u16) -> Result<Duration, String> {
+        wait(|| match self.get(path)? {
             got if got == status => Ok(()),
             got => Err(format!("{path}: {got}, wanted {status}")),
         })
@@ -63,7 +71,7 @@ impl Scene {
     /// Kills it as a crash would; gives its folder to the next.
     pub fn kill(mut self) -> Result<Prefix, String> {
         self.server.signal("KILL")?;
-        self.server.wait(Duration::from_secs(10))?;
+        self.server.wait(HANG)?;
         self.server.leave()
     }
 
@@ -90,7 +98,7 @@ impl Line {
     pub fn open(port: u16) -> Result<Line, String> {
         let socket = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         socket.set_nodelay(true).map_err(|e| e.to_string())?;
-        socket.set_read_timeout(Some(Duration::from_secs(20))).map_err(|e| e.to_string())?;
+        socket.set_read_timeout(Some(HANG)).map_err(|e| e.to_string())?;
         Ok(Line { socket, read: Vec::new() })
     }
 
@@ -163,11 +171,11 @@ impl Reply {
     }
 }
 
-/// Waits until `done` says so; its last complaint is the failure.
-pub fn wait(limit: Duration, done: impl FnMut() -> Result<(), String>) -> Result<Duration, String> {
+/// Waits until `done` says so, and tells how long it took; its last complaint is the failure.
+pub fn wait(done: impl FnMut() -> Result<(), String>) -> Result<Duration, String> {
     let begun = Instant::now();
-    let waited = wait::until(limit, done).map(|()| begun.elapsed());
-    waited.map_err(|why| format!("not within {limit:?}: {why}"))
+    let waited = wait::until(HANG, done).map(|()| begun.elapsed());
+    waited.map_err(|why| format!("not within {HANG:?}: {why}"))
 }
 
 pub const KEY: &str = "edd1c9f034335f136f87ad84b625c8f1";
