@@ -114,7 +114,9 @@ async fn start_and_control(
     inbox: UnboundedReceiver<Event>,
     launch: &mut Launch,
 ) -> i32 {
-    let Job { start, hooks, cycle, have: _, first, channel } = job;
+    let Job { start, hooks, cycle, have, first, channel } = job;
+    // What the configuration does not listen on is closed, now and after every reload.
+    drop(have);
     let alone = channel.is_none();
     let current = match Generation::start(cycle, bound, hooks, first.iter().len(), events) {
         Ok(generation) => generation,

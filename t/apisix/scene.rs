@@ -254,7 +254,7 @@ pub fn route(uri: &str, nodes: &[&Backend], checks: Value) -> Value {
     json!({ "uri": uri, "upstream": { "type": "roundrobin", "nodes": nodes, "checks": checks } })
 }
 
-/// Active checks of `/status` as often as can be; no busy machine takes as long as their time limit.
+/// Active checks of `/status` as often as can be; no busy machine takes as long as their limit.
 pub fn active(more: &[(&str, Value)]) -> Value {
     let mut checks = json!({ "active": {
         "http_path": "/status", "timeout": 60,

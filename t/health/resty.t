@@ -282,14 +282,14 @@ GET /t
             checker:add_target("127.0.0.1", port, "good", false, "host.c")
             checker:add_target("127.0.0.1", port, "bad")
             checker:add_target("127.0.0.2", 1)
-            for _ = 1, 6000 do
-                if checker:get_target_status("127.0.0.1", port, "good")
-                        and not checker:get_target_status("127.0.0.1", port, "bad")
-                        and not checker:get_target_status("127.0.0.2", 1) then
-                    break
+            local wanted = { good = "healthy", bad = "unhealthy", ["127.0.0.2"] = "unhealthy" }
+            local function settled()
+                for _, t in ipairs(checker.targets) do
+                    if t.internal_health ~= wanted[t.hostname] then return false end
                 end
-                ngx.sleep(0.01)
+                return true
             end
+            for _ = 1, 6000 do if settled() then break end ngx.sleep(0.01) end
             ngx.say(checker:get_target_status("127.0.0.1", port, "good"), " ",
                 checker:get_target_status("127.0.0.1", port, "bad"), " ",
                 checker:get_target_status("127.0.0.2", 1))

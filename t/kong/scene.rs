@@ -175,8 +175,8 @@ impl Reply {
     }
 }
 
-/// Active checks of `/` every tenth of a second with the lists of Tencent's document; no busy machine
-/// takes as long as their time limit.
+/// Active checks of `/` every tenth of a second with the lists of Tencent's document; no busy
+/// machine takes as long as their time limit.
 pub fn quick(more: &[(&str, Value)]) -> Value {
     let mut checks = json!({
         "active": {

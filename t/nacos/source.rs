@@ -246,7 +246,8 @@ fn checks() -> Result<(), String> {
             "lua_shared_dict hc 1m;
              init_worker_by_lua_block {
                 assert(require('resty.upstream.healthcheck').spawn_checker {
-                    shm = 'hc', upstream = 'orders', type = 'http', interval = 50, fall = 1, timeout = 60000,
+                    shm = 'hc', upstream = 'orders', type = 'http',
+                    interval = 50, fall = 1, timeout = 60000,
                     http_req = 'GET / HTTP/1.0\\r\\n\\r\\n', valid_statuses = {200} })
              }",
         ),

@@ -1,5 +1,6 @@
 //! Reloads and worker deaths while clients keep asking.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::load::Load;
@@ -42,16 +43,16 @@ fn bad_configuration(program: Program) -> Result<(), String> {
 
 fn in_flight(program: Program) -> Result<(), String> {
     let port = free_port();
-    let slow = "location / { content_by_lua_block {
+    let slow = "location /now { return 200 old; } location /slow { content_by_lua_block {
         ngx.log(ngx.WARN, 'has begun')
         while not io.open(ngx.config.prefix() .. 'html/go') do ngx.sleep(0.01) end
         ngx.print('old')
     } }";
     let mut server = start(program, port, "", slow)?;
-    let request = std::thread::spawn(move || client::get(port, "/"));
+    let request = std::thread::spawn(move || client::get(port, "/slow"));
     wait_until("a request", || server.error_log().contains("has begun"))?;
     reload_to(program, &server, port, "", "return 200 new;")?;
-    wait_until("the new answer", || body(port, "/") == "new")?;
+    wait_until("the new answer", || body(port, "/now") == "new")?;
     server.prefix.write("html/go", "")?;
     let response = request.join().map_err(|_| "the client panicked")??;
     if response.body_text() != "old" {
@@ -94,7 +95,7 @@ fn addresses(program: Program) -> Result<(), String> {
     }
     reload_to(program, &server, port, &other(second), "return 200 two;")?;
     wait_until("the new address", || body(second, "/") == "other")?;
-    wait_until("the old address to close", || body(first, "/").is_empty())?;
+    wait_until("the old address to close", || TcpStream::connect(("127.0.0.1", first)).is_err())?;
     server.stop(&[])
 }
 
