@@ -11,39 +11,79 @@ PACKAGES=(gcc make pkg-config curl nginx-light libnginx-mod-http-lua libnginx-mo
           lua-nginx-string lua-nginx-cookie lua-nginx-dns lua-resty-lrucache lua-resty-core wrk)
 passed=0 failed=0 skipped=0
 
-install_packages() {
-    local missing=()
+# What failed, said once more at the end.
+failures=$(mktemp)
+trap 'rm -f "$failures"' EXIT
+
+missing_packages() {
     for package in "${PACKAGES[@]}"; do
-        dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+        dpkg -s "$package" >/dev/null 2>&1 || echo "$package"
     done
+}
+
+install_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
     [ ${#missing[@]} -eq 0 ] && return
     if [ "$(id -u)" != 0 ]; then
         echo "not installed, cases that need them are skipped: ${missing[*]}"
         return
     fi
-    apt-get update -qq
-    # A server that the package starts would take port 80.
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
-        "${missing[@]}" >/dev/null || echo "could not install all of: ${missing[*]}"
+    # A server that a package starts would take port 80.
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+    local apt=(apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+    "${apt[@]}" update || { sleep 5; "${apt[@]}" update; } || echo "apt-get update failed"
+    local install=("${apt[@]}" install -y --no-install-recommends)
+    # One that cannot be had must not keep the others away.
+    "${install[@]}" "${missing[@]}" >/dev/null || for package in "${missing[@]}"; do
+        "${install[@]}" "$package" >/dev/null || echo "apt-get cannot install $package"
+    done
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -eq 0 ] || echo "not installed, their cases are skipped: ${missing[*]}"
 }
 
-# Clients of other projects, in a folder of their own.
+# client NAME PIP-ARGUMENTS…: a client of another project, in a folder of its own. What was
+# installed to its end leaves a mark.
+client() {
+    local name=$1 mark=target/python/.$1
+    shift
+    [ -e "$mark" ] && return
+    python3 -m pip install --quiet --disable-pip-version-check --retries 5 --timeout 60 \
+        --upgrade --target target/python "$@" && touch "$mark" && return
+    echo "not installed by pip, its cases are skipped: $name"
+}
+
 install_clients() {
-    [ -d target/python/nacos ] && [ -d target/python/grpc_health ] \
-        && [ -d target/python/schemathesis ] && return
-    local pip=(python3 -m pip install --quiet --disable-pip-version-check --target target/python)
+    mkdir -p target/python
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        PACKAGES=(python3 python3-pip)
+        install_packages
+    fi
     # The HTTP half of Nacos' client needs none of what its gRPC half depends on.
-    "${pip[@]}" --no-deps 'nacos-sdk-python>=2.0,<2.1' \
-        || echo "not installed, its cases are skipped: nacos-sdk-python"
-    "${pip[@]}" grpcio grpcio-health-checking \
-        || echo "not installed, their cases are skipped: grpcio, grpcio-health-checking"
-    "${pip[@]}" 'schemathesis>=4,<5' || echo "not installed, its cases are skipped: schemathesis"
+    client nacos --no-deps 'nacos-sdk-python>=2.0,<2.1'
+    client grpc_health grpcio grpcio-health-checking
+    client schemathesis 'schemathesis>=4,<5'
 }
 
 # A step that is one check: passed or failed.
 check() {
     echo "== $*"
-    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $*" >>"$failures"
+    fi
+}
+
+# What a step's output says of failures: cases of t/ in their summary, unit tests that panicked,
+# code that does not compile.
+complaints() {
+    awk '/^FAILED  / { rest = /s\)$/ ? 0 : 3 }
+         /^---- .* stdout ----$/ { rest = 5 }
+         /^error(\[|:)/ { rest = 7 }
+         rest > 0 && (!/^FAILED/ || !/s\)$/) { print; rest-- }
+         /^ok  |^$/ { rest = 0 }' "$1" | grep -v '^$'
 }
 
 # A step that prints counts of its own.
@@ -63,9 +103,13 @@ count() {
             seen=1
         fi
     done <"$out"
-    rm -f "$out"
     # A step that ended badly without saying so is one failure.
-    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$seen" -eq 0 ]; then f=$((f + 1)); fi
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] || [ "$seen" -eq 0 ]; then
+        f=$((f + 1))
+        { echo "FAILED  $* (exit status $status); its last lines:"; tail -n 5 "$out"; } >>"$failures"
+    fi
+    [ "$f" -eq 0 ] || { echo "== $*"; complaints "$out"; } >>"$failures"
+    rm -f "$out"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
@@ -77,6 +121,10 @@ count cargo test --quiet --lib --bins
 count cargo test --quiet --test t
 count env T_MODE=oracle cargo test --quiet --test t
 
+if [ "$failed" -gt 0 ]; then
+    echo "== what failed"
+    cat "$failures"
+fi
 if [ "$skipped" -gt 0 ]; then
     echo "$passed passed, $failed failed, $skipped skipped"
 else

@@ -24,7 +24,9 @@ pub fn limit(r: &Rc<Request>) {
     }
     let over = r.with_location(|location| {
         let core = location.core();
-        r.conn.idle_ms.set(core.keepalive_timeout_ms());
+        if !r.is_subrequest() {
+            r.conn.idle_ms.set(core.keepalive_timeout_ms());
+        }
         core.keepalive_timeout_ms() == 0
             || r.conn.requests.get() >= core.keepalive_requests()
             || r.conn.age_ms() > core.keepalive_time_ms()

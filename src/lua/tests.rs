@@ -99,9 +99,9 @@ fn the_entry_waits_for_user_threads() {
 fn wait_takes_the_first_of_several() {
     prints(
         "local function f(s) ngx.sleep(s) return s end
-         local a, b = ngx.thread.spawn(f, 0.05), ngx.thread.spawn(f, 0.001)
+         local a, b = ngx.thread.spawn(f, 0.5), ngx.thread.spawn(f, 0.001)
          out(ngx.thread.wait(a, b)) out(ngx.thread.wait(a))",
-        "true 0.001 true 0.05",
+        "true 0.001 true 0.5",
     );
 }
 
@@ -164,12 +164,14 @@ fn argument_errors_name_the_caller() {
 fn timers_run_without_a_request() {
     prints(
         "out(ngx.timer.at(0.001, function(premature, a) out(premature, a, ngx.get_phase()) end, 7))
-         out(ngx.timer.pending_count(), ngx.timer.running_count()) ngx.sleep(0.02)
+         out(ngx.timer.pending_count(), ngx.timer.running_count())
+         repeat ngx.sleep(0.005) until ngx.timer.pending_count() + ngx.timer.running_count() == 0
          out(ngx.timer.pending_count())",
         "1 1 0 false 7 timer 0",
     );
     prints(
-        "local n = 0 ngx.timer.every(0.005, function(p, a) n = n + a end, 2) ngx.sleep(0.03)
+        "local n = 0 ngx.timer.every(0.005, function(p, a) n = n + a end, 2)
+         repeat ngx.sleep(0.005) until n >= 6
          out(n >= 6)",
         "true",
     );

@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn reuseport_opens_one_a_worker() {
-        let mut spec = ListenSpec::new(Addr::literal(b"127.0.0.1:39471").unwrap());
+        let mut spec = ListenSpec::new(Addr::literal(b"127.0.9.1:9471").unwrap());
         spec.reuseport = true;
         let bound = bind_all(&[spec.clone()], &plan(false), &mut |n| panic!("{n}")).unwrap();
         assert_eq!(bound[0].sockets.len(), 2);

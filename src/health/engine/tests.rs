@@ -72,7 +72,7 @@ impl Scene {
         let spec = CheckSpec {
             probe: ProbeSpec::Raw(http),
             pace: Pace { first: First::AtOnce, ..Pace::every(20) },
-            timeout_ms: 500,
+            timeout_ms: 60_000,
             timeout_scope: TimeoutScope::EachOperation,
             concurrency: 1,
             machine: MachineSpec::RiseFall { rise: 2, fall: 3 },
@@ -147,7 +147,8 @@ impl Scene {
 
 #[track_caller]
 fn soon(what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..400 {
+    // For hangs only: machines that test may be slow.
+    for _ in 0..12_000 {
         if is_so() {
             return;
         }
@@ -163,7 +164,8 @@ fn is_down(group: &Group, id: usize) -> bool {
 #[test]
 fn a_backend_dies_and_comes_back() {
     let scene = Scene::new("life");
-    let (a, b) = (Backend::start("127.0.0.1:0", 200), Backend::start("127.0.0.1:0", 200));
+    // An address of its own: while it is gone nobody else gets its port.
+    let (a, b) = (Backend::start("127.0.0.1:0", 200), Backend::start("127.0.7.1:0", 200));
     let (a_name, b_name) = (a.name(), b.name());
     let group = scene.group(&[&a_name, &b_name]);
     let lease = scene.attach(&group, 1);
@@ -180,7 +182,9 @@ fn a_backend_dies_and_comes_back() {
     assert_eq!(scene.lines("is turned"), [down, up]);
     // Errors are told only while the peer is not down.
     let refused = format!("failed to connect to {b_name}: connection refused, context: ngx.timer");
-    assert_eq!(scene.lines("failed to connect"), [refused.clone(), refused.clone(), refused]);
+    // The first may have found the backend about to go.
+    let told = scene.lines("failed to connect");
+    assert!(matches!(told.len(), 2 | 3) && told.iter().all(|line| *line == refused), "{told:?}");
     assert_eq!(scene.lines("publishing").len(), 2);
     assert!(scene.number("ok:life:p0").is_some_and(|n| n >= 5.0));
     assert_eq!(scene.number("nok:life:p1"), Some(0.0));
