@@ -146,6 +146,9 @@ const ROWS: &[&[Row]] = &[
     stream::access::ROWS,
     stream::access_log::ROWS,
     stream::set::ROWS,
+    stream::limit_conn::ROWS,
+    stream::realip::ROWS,
+    stream::ssl_preread::ROWS,
     stream::tables::ROWS,
     stream::upstream::ROWS,
     face::ROWS,
@@ -226,12 +229,21 @@ const VARS: &[&[http::vars::VarRow]] = &[
 ];
 
 /// Participants of the phases of sessions.
-const STREAM_HANDLERS: &[&[stream::phase::Registered]] =
-    &[stream::access::HANDLERS, stream::set::HANDLERS, stream::access_log::HANDLERS];
+const STREAM_HANDLERS: &[&[stream::phase::Registered]] = &[
+    stream::realip::HANDLERS,
+    stream::limit_conn::HANDLERS,
+    stream::access::HANDLERS,
+    stream::ssl_preread::HANDLERS,
+    stream::set::HANDLERS,
+    stream::access_log::HANDLERS,
+];
 
 /// Variables of sessions.
 const STREAM_VARS: &[&[stream::build::VarRow]] = &[
     stream::vars::VARS,
+    stream::realip::VARS,
+    stream::limit_conn::VARS,
+    stream::ssl_preread::VARS,
     server::vars_process::Vars::ROWS,
     server::vars_ssl::Vars::ROWS,
     server::proxy_protocol::Vars::ROWS,

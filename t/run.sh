@@ -5,7 +5,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(gcc make pkg-config curl nginx-light libnginx-mod-http-lua libnginx-mod-http-echo
-          libnginx-mod-http-headers-more-filter libnginx-mod-http-set-misc lua-cjson openssl
+          libnginx-mod-http-headers-more-filter libnginx-mod-http-set-misc libnginx-mod-stream
+          lua-cjson openssl
           etcd-server etcd-client
           lua-nginx-redis redis-server lua-nginx-memcached memcached lua-nginx-websocket
           lua-nginx-string lua-nginx-cookie lua-nginx-dns lua-resty-lrucache lua-resty-core wrk)

@@ -100,7 +100,7 @@ fn rows() -> Vec<Line> {
     let known = [Dialect::UpstreamCheck, Dialect::Native].map(Dialect::name);
     reports.retain(|report| known.contains(&report.dialect));
     let mut lines = Vec::new();
-    for group in upstream::live().iter() {
+    for group in upstream::live().all() {
         let name = group.name();
         for report in reports.iter().filter(|report| name == report.upstream) {
             for peer in &report.peers {

@@ -31,7 +31,7 @@ use super::stream::Socket;
 pub use self::choosing::{Choice, connect_choosing};
 pub use self::ciphers::{Protocols, Suites};
 pub use self::client::{ClientSpec, ClientTls, Connected, connect};
-pub use self::hello::Hello;
+pub use self::hello::{First, Hello};
 pub use self::pem::{
     LoadError, certs_of, certs_of_der, key_of, key_of_der, load_certs, load_key, passwords,
     system_authorities,

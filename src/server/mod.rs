@@ -10,6 +10,7 @@ pub mod access;
 pub mod access_log;
 pub mod forwarded;
 pub mod geo;
+pub mod limit_conn;
 pub mod listen;
 pub mod map;
 pub mod names;
@@ -21,6 +22,7 @@ pub mod tls;
 pub mod vars;
 pub mod vars_process;
 pub mod vars_ssl;
+pub mod zones;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,10 +1,11 @@
 //! What a server does with a session: the trait, the client's side, and `return`.
 
+use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::conf::row::{Row, STREAM_SERVER, row, take};
 use crate::conf::{Builder, Diag, Directive, Part};
@@ -26,6 +27,18 @@ pub enum Downstream {
     Datagrams(Datagrams),
     /// Somebody else has it now.
     Gone,
+}
+
+impl Downstream {
+    /// Reads at most so many bytes into what was read ahead; 0 at the end.
+    pub async fn read_ahead(&mut self, s: &Session, most: usize) -> io::Result<usize> {
+        let Self::Stream(stream) = self else { return Ok(0) };
+        let mut space = vec![0; most];
+        let count = stream.read(&mut space).await?;
+        s.preread.borrow_mut().extend_from_slice(&space[..count]);
+        s.count_received(count);
+        Ok(count)
+    }
 }
 
 pub const ROWS: &[Row] = &[row("return", STREAM_SERVER, take(1), set_return)];

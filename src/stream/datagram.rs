@@ -89,6 +89,11 @@ impl Datagrams {
         }
     }
 
+    /// The length of what began the session.
+    pub fn first_bytes(&self) -> usize {
+        self.first.as_ref().map_or(0, Bytes::len)
+    }
+
     pub async fn send(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.send_to(data, self.peer).await
     }

@@ -117,6 +117,9 @@ impl Server {
                 let server = listening.servers.default.clone();
                 let at = (peer, local, listening.spec.addr.clone());
                 let s = Session::new(conf.clone(), server, number, at, udp);
+                if let Downstream::Datagrams(datagrams) = &down {
+                    s.count_received(datagrams.first_bytes());
+                }
                 run(&s, down, listening).await;
             }
             self.open.set(self.open.get() - 1);

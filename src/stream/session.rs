@@ -17,6 +17,7 @@ use crate::net::addr::Addr;
 use crate::net::proxy_protocol::Told;
 use crate::net::tls::{self, ServerTls};
 use crate::server::access_log::Logged;
+use crate::server::limit_conn::{Counted, Verdict};
 use crate::server::names::ServerName;
 use crate::server::proxy_protocol::SpokenFor;
 use crate::server::regex::Groups;
@@ -49,6 +50,10 @@ pub struct Session {
     pub action: Cell<&'static str>,
     pub told: OnceCell<Told>,
     pub tls: OnceCell<Rc<tls::Session>>,
+    /// What the client said first in a TLS that is not ours.
+    pub hello: OnceCell<tls::Hello>,
+    pub limited: Cell<Option<Verdict>>,
+    pub counted: Counted,
     pub trace: Trace,
     /// What was read ahead of the content.
     pub preread: RefCell<BytesMut>,
@@ -81,6 +86,9 @@ impl Session {
             action: Cell::new("initializing session"),
             told: OnceCell::new(),
             tls: OnceCell::new(),
+            hello: OnceCell::new(),
+            limited: Cell::default(),
+            counted: Counted::default(),
             trace: Trace::default(),
             preread: RefCell::default(),
             values,

@@ -317,4 +317,5 @@ const ORACLE_MODULES: &[&str] = &[
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
     "ngx_http_set_misc_module.so",
+    "ngx_stream_module.so",
 ];

@@ -31,6 +31,65 @@ impl Hello {
         message.skip(1).and_then(|()| message.sized(3)).map(<[u8]>::to_vec).unwrap_or_default()
     }
 
+    /// Looks whether a connection begins with a hello, without taking part in it.
+    pub fn peek(seen: &[u8]) -> First {
+        if let [high, _, kind, major, minor, ..] = seen
+            && high & 0x80 != 0
+            && *kind == 1
+            && matches!(major, 0 | 3)
+        {
+            // The form of SSL 2, which has no extensions.
+            return First::Whole(Self { message: vec![*major, *minor], ..Self::default() });
+        }
+        if seen.first().is_some_and(|kind| *kind != HANDSHAKE && *kind & 0x80 == 0) {
+            return First::Other;
+        }
+        if seen.len() < 5 {
+            return First::More;
+        }
+        if seen[0] != HANDSHAKE || seen[1] != 3 {
+            return First::Other;
+        }
+        let mut whole = Vec::new();
+        let mut rest = Reader(seen);
+        while rest.skip(3).is_some() {
+            // The end may be on its way still.
+            let size = rest.0.first_chunk::<2>().map_or(0, |n| usize::from(u16::from_be_bytes(*n)));
+            let body = rest.0.get(2..).unwrap_or_default();
+            whole.extend_from_slice(&body[..size.min(body.len())]);
+            match (whole.first(), whole.get(1..4)) {
+                (Some(kind), _) if *kind != CLIENT_HELLO => return First::Other,
+                (_, Some([a, b, c])) => {
+                    let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+                    if let Some(message) = whole.get(4..4 + length) {
+                        let message = message.to_vec();
+                        return First::Whole(Self { message, ..Self::default() });
+                    }
+                }
+                _ => {}
+            }
+            if rest.sized(2).is_none() {
+                break;
+            }
+        }
+        First::More
+    }
+
+    /// The newest version the client speaks.
+    pub fn newest_version(&self) -> u16 {
+        let said = self.message.first_chunk::<2>().map_or(0, |n| u16::from_be_bytes(*n));
+        let known = |version: &u16| (0x0300..=0x0304).contains(version);
+        let listed = self.supported_versions().unwrap_or_default();
+        listed.into_iter().filter(known).max().unwrap_or(said)
+    }
+
+    /// The protocols of the `application_layer_protocol_negotiation` extension.
+    pub fn offered_protocols(&self) -> Vec<Vec<u8>> {
+        let list = self.extension(ALPN).and_then(|data| Reader(data).sized(2));
+        let mut rest = Reader(list.unwrap_or_default());
+        std::iter::from_fn(|| rest.sized(1).map(<[u8]>::to_vec)).collect()
+    }
+
     /// The 32 bytes of the client's randomness.
     pub fn random(&self) -> &[u8] {
         self.message.get(2..34).unwrap_or_default()
@@ -89,6 +148,16 @@ impl Hello {
     }
 }
 
+/// How a connection begins.
+#[derive(Debug)]
+pub enum First {
+    Whole(Hello),
+    /// Too little to say.
+    More,
+    /// Not with TLS.
+    Other,
+}
+
 struct Parts<'a> {
     session_id: &'a [u8],
     ciphers: &'a [u8],
@@ -128,6 +197,8 @@ const HANDSHAKE: u8 = 22;
 const SERVER_NAME: u16 = 0;
 const PRE_SHARED_KEY: u16 = 41;
 const SUPPORTED_VERSIONS: u16 = 43;
+const ALPN: u16 = 16;
+const CLIENT_HELLO: u8 = 1;
 
 #[cfg(test)]
 mod tests {

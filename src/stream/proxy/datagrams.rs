@@ -17,7 +17,6 @@ use super::rate::Rate;
 /// Runs until the responses asked for have come, or nothing comes any more.
 pub async fn run(p: &mut Passage<'_>, client: &mut Datagrams) -> u16 {
     let Some(first) = client.next().await else { return 200 };
-    p.s.count_received(first.len());
     let peer = match p.connect().await {
         Ok(Link::Datagrams(peer)) => peer,
         Ok(Link::Stream(_)) => return 500,

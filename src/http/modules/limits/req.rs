@@ -22,7 +22,8 @@ use crate::{
     },
 };
 
-use super::{LEVELS, Named, Registry, Verdicts, Zone, add_zone, find_zone};
+use super::{Named, Verdicts};
+use crate::server::zones::{self, LEVELS, Registry, Zone};
 
 pub const HANDLERS: &[Registered] = &[Registered { phase: Phase::Preaccess, handler: &LimitReq }];
 
@@ -31,7 +32,9 @@ pub const VARS: &[VarRow] = &[var_live("limit_req_status", |r, _| {
 })];
 
 pub const ROWS: &[Row] = &[
-    row("limit_req_zone", HTTP, args(3, 4), |b, d| add_zone(b, d, &ZONES, true)),
+    row("limit_req_zone", HTTP, args(3, 4), |b, d| {
+        zones::add::<Request, Bucket>(b, d, &ZONES, true)
+    }),
     row("limit_req", HTTP_LEVELS, args(1, 3), set_limit),
     row("limit_req_log_level", HTTP_LEVELS, take(1), |b, d| {
         d.choice_slot(&mut b.part::<LimitReqs>().level, LEVELS)
@@ -88,7 +91,7 @@ fn set_limit(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
             number.ok_or_else(|| Diag::emerg(format!("invalid {what} \"{word}\"")))
         };
         if let Some(name) = word.strip_prefix(b"zone=") {
-            zone = Some(find_zone::<Bucket>(b, name)?);
+            zone = Some(zones::find::<Request, Bucket>(b, name)?);
         } else if let Some(value) = word.strip_prefix(b"burst=") {
             burst = number("burst value", value)? * 1000;
         } else if let Some(value) = word.strip_prefix(b"delay=") {
