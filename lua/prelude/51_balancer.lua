@@ -50,6 +50,13 @@ function balancer.set_upstream_tls(on)
   return N["balancer.set_upstream_tls"](on and on ~= 0 and 1 or 0)
 end
 
+function balancer.bind_to_local_addr(addr)
+  if type(addr) ~= "string" then
+    error("bad argument #1 to 'bind_to_local_addr' (string expected, got " .. type(addr) .. ")", 2)
+  end
+  return N["balancer.bind_to_local_addr"](addr)
+end
+
 balancer.recreate_request = N["balancer.recreate_request"]
 
 B.module("ngx.balancer", balancer)

@@ -16,7 +16,7 @@ use bstr::BString;
 use crate::{
     conf::{
         Builder, Diag, Directive, Part,
-        row::{Row, UPSTREAM, args, row},
+        row::{Row, UPSTREAM, args, row, take},
     },
     net::addr::Addr,
     upstream::{self, Group, KeepaliveConf, Seed},
@@ -73,6 +73,12 @@ pub struct Turn {
     pub recreate_request: Cell<bool>,
     /// `enable_keepalive`: the connection is kept afterwards, by these limits.
     pub keepalive: RefCell<Option<KeepaliveConf>>,
+    /// `balancer_keepalive` of the group.
+    pub idle_max: Cell<usize>,
+    /// `bind_to_local_addr`
+    pub bind: RefCell<Option<Addr>>,
+    /// Debug lines tell what becomes of the connection.
+    pub traced: Cell<bool>,
 }
 
 /// The peer a balancer chose.
@@ -105,6 +111,10 @@ pub struct Timeouts {
 #[derive(Default)]
 pub struct Chooser(pub Option<Arc<dyn Balancer>>);
 
+/// How many idle connections a worker keeps where scripts ask for it.
+#[derive(Default)]
+struct IdleMax(Option<u64>);
+
 /// The key of `hash`, a part of the group's scope.
 #[derive(Default)]
 struct HashKey(Option<Template>);
@@ -116,10 +126,15 @@ macro_rules! of_its_block {
         })+
     };
 }
-of_its_block!(Chooser, HashKey);
+of_its_block!(Chooser, HashKey, IdleMax);
 
 /// `hash` belongs to the group; its key belongs here, because only requests have variables.
-pub const ROWS: &[Row] = &[row("hash", UPSTREAM, args(1, 2), set_hash)];
+pub const ROWS: &[Row] = &[
+    row("hash", UPSTREAM, args(1, 2), set_hash),
+    row("balancer_keepalive", UPSTREAM, take(1), |b, d| {
+        d.number_slot(&mut b.part::<IdleMax>().0)
+    }),
+];
 
 /// The turn of the balancer that is running for this request.
 pub fn turn(r: &Request) -> Option<Rc<Turn>> {
@@ -129,6 +144,12 @@ pub fn turn(r: &Request) -> Option<Rc<Turn>> {
 /// The balancer of a group.
 pub fn of(group: &Group) -> Option<Arc<dyn Balancer>> {
     group.scope()?.find::<Chooser>()?.0.clone()
+}
+
+/// `balancer_keepalive` of a group.
+pub fn idle_max(group: &Group) -> usize {
+    let said = group.scope().and_then(|scope| scope.find::<IdleMax>()?.0);
+    said.map_or(IDLE_MAX, |max| max as usize)
 }
 
 /// Runs a balancer with `turn` as the present one.
@@ -158,3 +179,6 @@ fn set_hash(b: &mut Builder<'_>, d: &Directive) -> Result<(), Diag> {
     b.part::<HashKey>().0 = Some(key);
     Ok(())
 }
+
+/// OpenResty's `balancer_keepalive`, unless it is said.
+const IDLE_MAX: usize = 30;

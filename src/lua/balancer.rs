@@ -14,7 +14,10 @@ use crate::http::balancer::{Balancer, Turn, Verdict};
 pub struct BalancerByLua(pub Arc<Script>);
 
 impl Balancer for BalancerByLua {
-    fn choose(&self, r: &Rc<Request>, _turn: &Rc<Turn>) -> Verdict {
+    fn choose(&self, r: &Rc<Request>, turn: &Rc<Turn>) -> Verdict {
+        // Asked for anew for each try.
+        turn.keepalive.replace(None);
+        turn.traced.set(false);
         let lua = r.ext::<LuaRequest>();
         lua.exit.set(None);
         if run_sync(r, &self.0, Phase::Balancer, |_| ()).is_none() {

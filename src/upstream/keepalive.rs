@@ -5,12 +5,10 @@
 //!                             └──▶ evicted when more than `keepalive N`, expired by timeout
 //! ```
 //!
-//! Generic over the connection: whoever puts it in watches it and calls [`Idle::remove`] when the
+//! Generic over the connection and over what it is good for: whoever puts it in watches it and calls [`Idle::remove`] when the
 //! peer closes it.
 
 use std::collections::VecDeque;
-
-use crate::net::addr::Addr;
 
 /// The `keepalive*` directives of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,32 +36,32 @@ impl KeepaliveConf {
 }
 
 /// The idle connections, newest first.
-pub struct Idle<T> {
-    items: VecDeque<Item<T>>,
+pub struct Idle<K, T> {
+    items: VecDeque<Item<K, T>>,
     next_id: u64,
 }
 
-impl<T> Idle<T> {
+impl<K: PartialEq, T> Idle<K, T> {
     /// Keeps `conn`; gives back the oldest connection when there are too many.
     /// The number names the connection for [`Idle::remove`].
     pub fn put(
         &mut self,
         conf: &KeepaliveConf,
-        addr: &Addr,
+        key: K,
         conn: T,
         now_ms: u64,
     ) -> (u64, Option<T>) {
         self.next_id += 1;
         let id = self.next_id;
         let expires_at_ms = now_ms + conf.idle_timeout_ms;
-        self.items.push_front(Item { id, addr: addr.clone(), expires_at_ms, conn });
+        self.items.push_front(Item { id, key, expires_at_ms, conn });
         let evicted = if self.items.len() > conf.max_idle { self.items.pop_back() } else { None };
         (id, evicted.map(|i| i.conn))
     }
 
-    /// Takes the newest idle connection to `addr`.
-    pub fn take(&mut self, addr: &Addr, now_ms: u64) -> Option<T> {
-        let fits = |i: &Item<T>| i.expires_at_ms > now_ms && i.addr == *addr;
+    /// Takes the newest idle connection for `key`.
+    pub fn take(&mut self, key: &K, now_ms: u64) -> Option<T> {
+        let fits = |i: &Item<K, T>| i.expires_at_ms > now_ms && i.key == *key;
         let at = self.items.iter().position(fits)?;
         self.items.remove(at).map(|i| i.conn)
     }
@@ -94,15 +92,15 @@ impl<T> Idle<T> {
     }
 }
 
-impl<T> Default for Idle<T> {
+impl<K, T> Default for Idle<K, T> {
     fn default() -> Self {
         Self { items: VecDeque::new(), next_id: 0 }
     }
 }
 
-struct Item<T> {
+struct Item<K, T> {
     id: u64,
-    addr: Addr,
+    key: K,
     expires_at_ms: u64,
     conn: T,
 }
@@ -111,19 +109,15 @@ struct Item<T> {
 mod tests {
     use super::*;
 
-    fn addr(n: u8) -> Addr {
-        Addr::Unix(vec![b'a' + n].into())
-    }
-
     #[test]
-    fn newest_of_the_address_comes_first_and_the_oldest_goes() {
+    fn newest_of_its_kind_comes_first_and_the_oldest_goes() {
         let conf = KeepaliveConf::with_max_idle(2);
         let mut idle = Idle::default();
-        assert_eq!(idle.put(&conf, &addr(0), "a1", 0).1, None);
-        assert_eq!(idle.put(&conf, &addr(0), "a2", 1).1, None);
-        assert_eq!(idle.put(&conf, &addr(1), "b1", 2).1, Some("a1"));
-        assert_eq!(idle.take(&addr(0), 3), Some("a2"));
-        assert_eq!(idle.take(&addr(0), 3), None);
+        assert_eq!(idle.put(&conf, 0, "a1", 0).1, None);
+        assert_eq!(idle.put(&conf, 0, "a2", 1).1, None);
+        assert_eq!(idle.put(&conf, 1, "b1", 2).1, Some("a1"));
+        assert_eq!(idle.take(&0, 3), Some("a2"));
+        assert_eq!(idle.take(&0, 3), None);
         assert_eq!(idle.len(), 1);
     }
 
@@ -131,9 +125,9 @@ mod tests {
     fn idle_time_ends() {
         let conf = KeepaliveConf { idle_timeout_ms: 10, ..KeepaliveConf::with_max_idle(2) };
         let mut idle = Idle::default();
-        let (id, _) = idle.put(&conf, &addr(0), 1, 0);
+        let (id, _) = idle.put(&conf, 0, 1, 0);
         assert_eq!(idle.expire(5), Some(10));
-        assert_eq!(idle.take(&addr(0), 10), None);
+        assert_eq!(idle.take(&0, 10), None);
         assert_eq!(idle.remove(id), None);
     }
 

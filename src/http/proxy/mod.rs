@@ -55,7 +55,7 @@ use self::{
     target::Target,
 };
 
-pub use self::way::way_of;
+pub use self::{target::local as local_address, way::way_of};
 
 /// All rows of the families of directives.
 pub const ROWS: &[&[Row]] = &[

@@ -5,8 +5,9 @@
 //!  └──── proxy_next_upstream allows it ◀── Fault ◀──┴────────────┘
 //! ```
 
-use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, future::Future, os::fd::AsRawFd, rc::Rc, sync::Arc, time::Duration};
 
+use bstr::BString;
 use bytes::Bytes;
 
 use crate::{
@@ -30,7 +31,7 @@ use super::{
     fault::{During, End, Fault},
     forward::{Choices, Forward},
     h2,
-    link::Link,
+    link::{Kept, Key, Link},
     memc,
     outgoing::{self, Outgoing},
     reading::Reading,
@@ -52,6 +53,8 @@ pub struct Passage<'a> {
     left: usize,
     started_ms: u64,
     seat: Option<Seat>,
+    /// Names the connection of the try in debug lines.
+    number: i32,
     reused: bool,
     /// The request went out, at least in part.
     sent: bool,
@@ -119,6 +122,7 @@ impl<'a> Passage<'a> {
             left,
             started_ms: clock::mono_ms(),
             seat: None,
+            number: 0,
             reused: false,
             sent: false,
             turn: Rc::new(turn),
@@ -245,6 +249,9 @@ impl<'a> Passage<'a> {
         self.r.upstream_note(|attempt, took_ms| {
             attempt.response_ms.get_or_insert(took_ms);
         });
+        if self.turn.traced.take() {
+            self.trace(format_args!("not saving connection {:X}", self.number));
+        }
         match self.seat.take() {
             Some(Seat::Picked(picked)) => {
                 self.left = if picked.is_single() { 0 } else { self.left.saturating_sub(1) };
@@ -262,8 +269,30 @@ impl<'a> Passage<'a> {
     pub fn keep(&self, link: Link) {
         let group = &self.target.group;
         if let Some(conf) = self.turn.keepalive.borrow().as_ref().or(group.keepalive()) {
-            link.keep(group, conf);
+            if !self.turn.traced.get() {
+                link.keep(group, conf);
+                return;
+            }
+            let (number, key) = (link.number(), link.key.clone());
+            let kept = link.keep(group, conf);
+            if kept != Kept::No {
+                self.turn.traced.set(false);
+                if let Kept::Instead(oldest) = kept {
+                    self.trace(format_args!("closing connection {oldest:X}"));
+                }
+                self.trace(format_args!("saving connection {number:X}, {key}"));
+            }
         }
+    }
+
+    /// The debug lines of lua-nginx-module about kept connections.
+    fn trace(&self, doing: fmt::Arguments<'_>) {
+        self.r.log(Level::Debug, format_args!("lua balancer: keepalive {doing}"));
+    }
+
+    /// The name a balancer chose for the peer.
+    pub fn chosen_host(&self) -> Option<BString> {
+        self.turn.peer.borrow().as_ref().and_then(|chosen| chosen.host.clone())
     }
 
     pub fn enters(&mut self, during: During) {
@@ -379,6 +408,8 @@ impl<'a> Passage<'a> {
         turn.tries_left.set(self.left);
         turn.tries_max.set(self.conf().next_upstream_tries() as usize);
         *turn.peer.borrow_mut() = None;
+        *turn.bind.borrow_mut() = None;
+        turn.idle_max.set(balancer::idle_max(&self.target.group));
         turn.more_tries.set(0);
         let group = Bytes::copy_from_slice(self.target.group.host());
         turn.tries_made.set(turn.tries_made.get() + 1);
@@ -414,18 +445,28 @@ impl<'a> Passage<'a> {
 
     async fn connect(&mut self, addr: &Addr) -> Result<Link, End> {
         let tls = self.turn.tls.get().unwrap_or(self.target.origin.tls);
+        let key = self.key(addr, tls);
         let kept =
             self.turn.keepalive.borrow().is_some() || self.target.group.keepalive().is_some();
-        if kept && let Some(link) = Link::take(&self.target.group, addr, tls, self.http2()) {
+        let traced = self.turn.traced.get();
+        self.number = 0;
+        if kept && let Some(link) = Link::take(&self.target.group, &key, tls, self.http2()) {
+            self.number = link.number();
+            if traced {
+                self.trace(format_args!("reusing connection {:X}, {key}", self.number));
+            }
             return Ok(link);
         }
-        Box::pin(self.dial(addr, tls)).await
+        if traced {
+            self.trace(format_args!("no free connection, {key}"));
+        }
+        Box::pin(self.dial(addr, key, tls)).await
     }
 
     /// A new connection to the peer.
-    async fn dial(&mut self, addr: &Addr, tls: bool) -> Result<Link, End> {
+    async fn dial(&mut self, addr: &Addr, key: Key, tls: bool) -> Result<Link, End> {
         let how = Dial {
-            bind: self.local_address()?,
+            bind: key.local.clone().map_or_else(|| self.local_address(), |own| Ok(Some(own)))?,
             timeout: Some(self.limits().connect),
             keepalive: self.conf().socket_keepalive(),
         };
@@ -441,20 +482,29 @@ impl<'a> Passage<'a> {
         };
         // A socket that refuses the option works all the same.
         let _ = stream.socket().set_nodelay(true);
+        self.number = stream.socket().as_raw_fd();
         if !tls {
-            return Ok(Link::new(stream, addr.clone()));
+            return Ok(Link::new(stream, key));
         }
         self.enters(During::Handshake);
-        let host = self.turn.peer.borrow().as_ref().and_then(|chosen| chosen.host.clone());
-        let shaken = Box::pin(secure::handshake(self, stream, host));
+        let shaken = Box::pin(secure::handshake(self, stream));
         let limited = tokio::time::timeout(self.limits().connect, shaken);
         let shaken = self.guard(limited).await?;
         clock::update();
         match shaken {
             Err(_) => Err(End::Try(Fault::Timeout(During::Handshake))),
             Ok(Err(fault)) => Err(End::Try(fault)),
-            Ok(Ok(stream)) => Ok(Link::new(stream, addr.clone())),
+            Ok(Ok(stream)) => Ok(Link::new(stream, key)),
         }
+    }
+
+    /// What a connection to `addr` is good for.
+    fn key(&self, addr: &Addr, tls: bool) -> Key {
+        let name = self.turn.keepalive.borrow().is_some().then(|| match tls {
+            true => secure::shown_name(self),
+            false => self.chosen_host().map_or_else(Bytes::new, |host| Vec::from(host).into()),
+        });
+        Key { addr: addr.clone(), name, local: self.turn.bind.borrow().clone() }
     }
 
     /// The address of `proxy_bind`, which may depend on the request.

@@ -86,21 +86,29 @@ pub fn settle(scope: &mut Scope, dirs: &Dirs) -> Result<(), Diag> {
     Ok(())
 }
 
-/// Performs the handshake over a fresh connection. `host` is a name chosen by a balancer.
+/// The name that is shown to the peer and checked: a balancer may have chosen it.
+pub fn shown_name(p: &Passage<'_>) -> Bytes {
+    match p.choices().secure.as_ref() {
+        Some(chosen) => chosen.name.clone(),
+        None => name(p, p.chosen_host()),
+    }
+}
+
+/// Performs the handshake over a fresh connection.
 pub async fn handshake(
     p: &Passage<'_>,
     stream: Stream,
-    host: Option<BString>,
 ) -> Result<Stream, Fault> {
     let conf = &p.conf().secure;
     let chosen = p.choices().secure.as_ref();
-    let (tls, name) = match chosen {
-        Some(chosen) => (chosen.tls.clone(), chosen.name.clone()),
+    let tls = match chosen {
+        Some(chosen) => chosen.tls.clone(),
         None => {
             let missing = || Fault::Tls("SSL context is missing".into());
-            (with_certificate(p, &conf.tls.clone().ok_or_else(missing)?)?, name(p, host))
+            with_certificate(p, &conf.tls.clone().ok_or_else(missing)?)?
         }
     };
+    let name = shown_name(p);
     let verifies = chosen.map_or(conf.verify.unwrap_or(false), |chosen| chosen.verify);
     let text = name.to_str().ok();
     let sends_name = (chosen.is_some() || conf.server_name.unwrap_or(false))

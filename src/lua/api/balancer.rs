@@ -9,6 +9,7 @@ use crate::http::balancer::{self, Chosen, Timeouts, Turn};
 use crate::lua::phase::{ANY, Phase};
 use crate::lua::raw::{Call, Op, Raise};
 use crate::net::addr::Addr;
+use crate::http::proxy::local_address;
 use crate::upstream::KeepaliveConf;
 
 pub const TOPIC: Topic = Topic::of(&[
@@ -19,15 +20,18 @@ pub const TOPIC: Topic = Topic::of(&[
     Op { name: "balancer.recreate_request", phases: ANY, run: recreate_request },
     Op { name: "balancer.set_upstream_tls", phases: ANY, run: set_upstream_tls },
     Op { name: "balancer.enable_keepalive", phases: ANY, run: enable_keepalive },
+    Op { name: "balancer.bind_to_local_addr", phases: ANY, run: bind_to_local_addr },
 ]);
 
 /// The try being decided; the text is what a script gets instead.
 fn turn(c: &Call<'_>) -> Result<Result<Rc<Turn>, &'static str>, Raise> {
     let r = c.request()?;
     if c.ctx()?.phase != Phase::Balancer {
-        return Ok(Err("API disabled in the current context"));
+        let passed_on = !r.upstream_trace.borrow().is_empty();
+        let why = if passed_on { "API disabled in the current context" } else { NO_UPSTREAM };
+        return Ok(Err(why));
     }
-    Ok(balancer::turn(r).ok_or("no upstream found"))
+    Ok(balancer::turn(r).ok_or(NO_UPSTREAM))
 }
 
 macro_rules! turn_or_fail {
@@ -122,14 +126,32 @@ fn set_upstream_tls(c: &Call<'_>) -> Result<c_int, Raise> {
 /// `(idle timeout in seconds, requests)`.
 fn enable_keepalive(c: &Call<'_>) -> Result<c_int, Raise> {
     let turn = turn_or_fail!(c);
+    if turn.peer.borrow().is_none() {
+        return c.fail("no current peer set");
+    }
+    let idle_timeout_ms = c.opt_num(1)?.map_or(60_000, |seconds| (seconds * 1000.0) as u64);
+    let max_requests = c.opt_int(2)?.unwrap_or(100).max(0) as u64;
     let conf = KeepaliveConf {
-        idle_timeout_ms: c.opt_num(1)?.map_or(60_000, |seconds| (seconds * 1000.0) as u64),
-        max_requests: c.opt_int(2)?.unwrap_or(100).max(0) as u64,
-        ..KeepaliveConf::with_max_idle(KEEPALIVE_IDLE)
+        idle_timeout_ms: if idle_timeout_ms == 0 { NEVER_MS } else { idle_timeout_ms },
+        max_requests: if max_requests == 0 { u64::MAX } else { max_requests },
+        ..KeepaliveConf::with_max_idle(turn.idle_max.get())
     };
     *turn.keepalive.borrow_mut() = Some(conf);
+    turn.traced.set(true);
     c.ret(true)
 }
 
-/// Idle connections a worker keeps for such a group.
-const KEEPALIVE_IDLE: usize = 30;
+/// The address of ours the connection shall come from, with a port or without.
+fn bind_to_local_addr(c: &Call<'_>) -> Result<c_int, Raise> {
+    let turn = turn_or_fail!(c);
+    let text = c.bytes(1)?;
+    let Some(addr) = local_address(text) else {
+        return c.fail(format!("invalid addr {}", String::from_utf8_lossy(text)));
+    };
+    *turn.bind.borrow_mut() = Some(addr);
+    c.ret(true)
+}
+
+const NO_UPSTREAM: &str = "no upstream found";
+/// A span no connection lives to see the end of.
+const NEVER_MS: u64 = u64::MAX / 4;
