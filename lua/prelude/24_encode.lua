@@ -132,7 +132,11 @@ local set_var = {
   set_decode_base32 = function(s) return N["encode.decode_base32"](text(s)) or "" end,
   set_encode_hex = function(s) return hex(text(s)) end,
   set_decode_hex = function(s)
-    return (text(s):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end))
+    s = text(s)
+    if #s % 2 ~= 0 or s:find "%X" then
+      error("calling directive set_decode_hex failed with code -1", 2)
+    end
+    return (s:gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end))
   end,
   set_local_today = function() return ngx.today() end,
   set_hmac_sha1 = function(key, s) return ngx.hmac_sha1(text(key), text(s)) end,

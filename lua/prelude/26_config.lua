@@ -1,6 +1,6 @@
 -- ngx.config, ngx.worker
 local B = ...
-local F, N, S, ngx = B.F, B.N, B.S, B.ngx
+local F, S, ngx = B.F, B.S, B.ngx
 local worker_pid = F.worker_pid
 local config, worker = ngx.config, ngx.worker
 
@@ -30,7 +30,10 @@ function worker.pid()
   return worker_pid()
 end
 
-worker.count = N["worker.count"]
+local count = B.config.worker_count
+function worker.count()
+  return count
+end
 
 function worker.exiting()
   return S.exiting ~= 0

@@ -2,6 +2,7 @@
 local B = ...
 local N, ask, req, ngx = B.N, B.ask, B.ngx.req, B.ngx
 local type, error, tostring, tonumber = type, error, tostring, tonumber
+local clear, pairs = require "table.clear", pairs
 
 local plain = {
   "get_method", "http_version", "raw_header", "start_time", "is_internal", "set_uri_args",
@@ -51,9 +52,19 @@ function req.set_method(method)
   return N["req.set_method"](method)
 end
 
-function req.get_uri_args(max)
-  return N["req.get_uri_args"](max)
+-- `reused` is a table of the script's, filled in place of a new one.
+local function get_uri_args(max, reused)
+  if reused == nil then
+    return N["req.get_uri_args"](max)
+  end
+  local args, err = N["req.get_uri_args"](max)
+  clear(reused)
+  for name, value in pairs(args) do
+    reused[name] = value
+  end
+  return reused, err
 end
+req.get_uri_args = get_uri_args
 
 function req.set_uri(...)
   return ask(N["req.set_uri"](...))

@@ -41,7 +41,7 @@ ffi.cdef [[
   } moonbeat_shdict;
 ]]
 local found = ffi.new "moonbeat_shdict"
-local STRING, NUMBER, BOOL, KEPT, FORCIBLE = 1, 2, 3, 4, 256
+local STRING, NUMBER, BOOL, KEPT, STALE, FORCIBLE = 1, 2, 3, 4, 16, 256
 local ERRORS = {
   [-1] = "key too long", [-2] = "not found", [-3] = "exists", [-4] = "no memory",
   [-5] = "not a number", [-6] = "value is a list", [-7] = "value not a list",
@@ -55,13 +55,15 @@ local function number_of(dict)
     return number
   end
   local zone = type(dict) == "table" and dict[1]
-  if type(zone) ~= "userdata" then
+  if type(zone) ~= "userdata" or zone == ngx.null then
     error('bad "zone" argument', 3)
   end
   return N["shdict.number"](zone)
 end
 
 local shdict_get, shdict_store, shdict_incr = F.shdict_get, F.shdict_store, F.shdict_incr
+local shdict_get_stale, shdict_ttl = F.shdict_get_stale, F.shdict_ttl
+local shdict_expire, shdict_flush_all = F.shdict_expire, F.shdict_flush_all
 
 -- The strings that were read from each dictionary, by place, and the versions they had.
 local PLACES = 128
@@ -109,7 +111,38 @@ function methods.get(dict, key)
   return value
 end
 
-for _, name in ipairs { "get_stale", "llen", "lpop", "rpop" } do
+-- As `get`, without what is kept of strings: the entry may be an expired one.
+function methods.get_stale(dict, key)
+  local number, err = number_of(dict), nil
+  key, err = key_of(key)
+  if not key then
+    return nil, err
+  end
+  local kind = shdict_get_stale(number, key, #key, found)
+  local is_stale = kind >= STALE
+  if is_stale then
+    kind = kind - STALE
+  end
+  local value
+  if kind == STRING then
+    value = ffi_string(found.text, found.len)
+  elseif kind == NUMBER then
+    value = found.number
+  elseif kind == BOOL then
+    value = found.number ~= 0
+  elseif kind == 0 then
+    return nil
+  else
+    return nil, ERRORS[kind]
+  end
+  local flags = found.flags
+  if flags ~= 0 then
+    return value, flags, is_stale
+  end
+  return value, nil, is_stale
+end
+
+for _, name in ipairs { "llen", "lpop", "rpop" } do
   local native = N["shdict." .. name]
   methods[name] = function(dict, key)
     local zone, err = zone_of(dict), nil
@@ -239,21 +272,20 @@ for _, name in ipairs { "lpush", "rpush" } do
 end
 
 function methods.ttl(dict, key)
-  local zone, err = zone_of(dict), nil
+  local number, err = number_of(dict), nil
   key, err = key_of(key)
   if not key then
     return nil, err
   end
-  local ms
-  ms, err = N["shdict.ttl"](zone, key)
-  if not ms then
-    return nil, err
+  local rc = shdict_ttl(number, key, #key, found)
+  if rc ~= 0 then
+    return nil, ERRORS[rc]
   end
-  return ms / 1000
+  return found.number / 1000
 end
 
 function methods.expire(dict, key, exptime)
-  local zone, err = zone_of(dict), nil
+  local number, err = number_of(dict), nil
   if not exptime then
     error('bad "exptime" argument', 2)
   end
@@ -261,10 +293,18 @@ function methods.expire(dict, key, exptime)
   if not key then
     return nil, err
   end
-  return N["shdict.expire"](zone, key, exptime * 1000)
+  local rc = shdict_expire(number, key, #key, exptime * 1000)
+  if rc ~= 0 then
+    return nil, ERRORS[rc]
+  end
+  return true
 end
 
-for _, name in ipairs { "flush_all", "flush_expired", "get_keys", "capacity", "free_space" } do
+function methods.flush_all(dict)
+  shdict_flush_all(number_of(dict))
+end
+
+for _, name in ipairs { "flush_expired", "get_keys", "capacity", "free_space" } do
   local native = N["shdict." .. name]
   methods[name] = function(dict, max)
     return native(zone_of(dict), max)

@@ -30,6 +30,7 @@ pub fn load(host: &Rc<Host>, words: &Words, worker: &Rc<Worker>) -> Result<Func,
         ("has_master".into(), settings.has_master.into()),
         ("is_agent".into(), settings.is_agent.into()),
         ("number".into(), worker.number().map_or(Val::Nil, |n| (n as f64).into())),
+        ("worker_count".into(), (settings.worker_count as f64).into()),
         ("library".into(), Val::Map(library().collect())),
     ]);
     let config = host.build(|view| _ = view.push(config));

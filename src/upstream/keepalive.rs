@@ -1,12 +1,12 @@
 //! Idle connections of one group in one worker: the `keepalive` directive.
 //!
 //! ```text
-//!   request done ──put──▶ [newest … oldest] ──take(addr)──▶ next request to the same address
+//!   request done ──put──▶ [newest … oldest] ──take(key)──▶ next request of its kind
 //!                             └──▶ evicted when more than `keepalive N`, expired by timeout
 //! ```
 //!
-//! Generic over the connection and over what it is good for: whoever puts it in watches it and calls [`Idle::remove`] when the
-//! peer closes it.
+//! Generic over the connection and over what it is good for: whoever puts it in watches it and
+//! calls [`Idle::remove`] when the peer closes it.
 
 use std::collections::VecDeque;
 

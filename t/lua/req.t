@@ -193,3 +193,18 @@ POST /t
 hello
 --- response_body
 hel|lo
+
+
+=== TEST 12: arguments go into a table of the script's
+--- config
+    location /t {
+        content_by_lua_block {
+            local mine = { old = true }
+            local args = ngx.req.get_uri_args(0, mine)
+            ngx.say(args == mine, " ", args.old, " ", args.a, " ", table.concat(args.b, "+"))
+        }
+    }
+--- request
+GET /t?a=1&b=2&b=3
+--- response_body
+true nil 1 2+3

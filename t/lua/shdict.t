@@ -314,3 +314,42 @@ nilnil
 in its placein its place
 anewanew not it
 0
+
+
+=== stale entries, times to live, and what is no dictionary
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            d:set("text", "value", 0.001, 7)
+            d:set("number", 3)
+            d:set("flag", false)
+            while d:get("text") do
+                ngx.sleep(0.001)
+            end
+            ngx.say(d:get_stale("text"))
+            ngx.say(d:get_stale("number"))
+            ngx.say(d:get_stale("flag"))
+            ngx.say(d:get_stale("nothing"))
+            ngx.say(d:expire("number", 100), " ", math.ceil(d:ttl("number")))
+            ngx.say(d:expire("nothing", 1))
+            ngx.say(d:ttl("nothing"))
+            d:flush_all()
+            ngx.say(d:get("number"))
+            ngx.say(pcall(d.set, { ngx.null }, "k", 1))
+        }
+    }
+--- request
+GET /t
+--- response_body
+value7true
+3nilfalse
+falsenilfalse
+nil
+true 100
+nilnot found
+nilnot found
+nil
+falsebad "zone" argument

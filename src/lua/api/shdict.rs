@@ -24,19 +24,11 @@ const OPS: &[Op] = &[
     Op { name: "shdict.names", phases: ANY, run: names },
     // For a table that has nothing but the handle.
     Op { name: "shdict.number", phases: ANY, run: |c| c.ret(c.to_light(1) as usize as f64) },
-    Op { name: "shdict.get_stale", phases: ANY, run: get_stale },
     Op { name: "shdict.lpush", phases: ANY, run: |c| push(c, Side::Left) },
     Op { name: "shdict.rpush", phases: ANY, run: |c| push(c, Side::Right) },
     Op { name: "shdict.lpop", phases: ANY, run: |c| pop(c, Side::Left) },
     Op { name: "shdict.rpop", phases: ANY, run: |c| pop(c, Side::Right) },
     Op { name: "shdict.llen", phases: ANY, run: llen },
-    Op { name: "shdict.ttl", phases: ANY, run: ttl },
-    Op { name: "shdict.expire", phases: ANY, run: expire },
-    Op {
-        name: "shdict.flush_all",
-        phases: ANY,
-        run: |c| dict(c).map(|d| d.flush_all()).map(|()| 0),
-    },
     Op { name: "shdict.flush_expired", phases: ANY, run: flush_expired },
     Op { name: "shdict.get_keys", phases: ANY, run: keys },
     Op { name: "shdict.capacity", phases: ANY, run: |c| c.ret(dict(c)?.capacity()) },
@@ -130,28 +122,8 @@ fn value<'a>(c: &Call<'a>, index: c_int) -> Result<Value<'a>, Raise> {
     })
 }
 
-fn push_value(c: &Call<'_>, value: Value<'_>) {
-    match value {
-        Value::String(text) => _ = c.push(text),
-        Value::Number(number) => _ = c.push(number),
-        Value::Bool(flag) => _ = c.push(flag),
-    }
-}
-
 fn error(c: &Call<'_>, e: Error) -> Result<c_int, Raise> {
     c.fail(e.to_string())
-}
-
-fn get_stale(c: &Call<'_>) -> Result<c_int, Raise> {
-    dict(c)?.with_stale(key(c)?, |found| match found {
-        Ok(Some((item, is_stale))) => {
-            push_value(c, item.value);
-            let flags = (item.flags > 0).then_some(item.flags);
-            Ok(1 + c.push(flags) + c.push(is_stale))
-        }
-        Ok(None) => c.ret(()),
-        Err(e) => error(c, e),
-    })
 }
 
 fn push(c: &Call<'_>, side: Side) -> Result<c_int, Raise> {
@@ -179,20 +151,6 @@ fn llen(c: &Call<'_>) -> Result<c_int, Raise> {
 }
 
 /// Milliseconds.
-fn ttl(c: &Call<'_>) -> Result<c_int, Raise> {
-    match dict(c)?.ttl(key(c)?) {
-        Ok(ttl_ms) => c.ret(ttl_ms),
-        Err(e) => error(c, e),
-    }
-}
-
-fn expire(c: &Call<'_>) -> Result<c_int, Raise> {
-    match dict(c)?.expire(key(c)?, c.int(3)?) {
-        Ok(()) => c.ret(true),
-        Err(e) => error(c, e),
-    }
-}
-
 fn flush_expired(c: &Call<'_>) -> Result<c_int, Raise> {
     let max = c.opt_int(2)?.unwrap_or(0).max(0) as usize;
     c.ret(dict(c)?.flush_expired(max))

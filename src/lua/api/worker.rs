@@ -1,17 +1,10 @@
 //! `ngx.worker` and `ngx.config`.
 
 use super::Topic;
-use crate::lua::ctx;
-use crate::lua::phase::ANY;
-use crate::lua::raw::Op;
 use crate::lua::raw::ffi::{Ffi, FfiAddr, guard};
 
 pub const TOPIC: Topic = Topic {
-    ops: &[Op {
-        name: "worker.count",
-        phases: ANY,
-        run: |c| c.ret(ctx::worker().map_or(1, |w| w.settings.worker_count)),
-    }],
+    ops: &[],
     ffi: &[Ffi {
         name: "worker_pid",
         ctype: "int (*)(void)",

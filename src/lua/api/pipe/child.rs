@@ -117,7 +117,8 @@ impl Child {
                 let file = file.unwrap_or_default();
                 let why = Errno(&e);
                 let text = format!("lua pipe child {call}() failed while executing {file} {why}");
-                ctx::log(Level::Error, &text);
+                // Told by the child, which knows of no request.
+                emit(Level::Error, format_args!("{text}"));
                 _ = self.exit.set(Exit { reason: "exit", number: 1 });
                 Ok(Rc::new(self))
             }

@@ -22,6 +22,26 @@ pub const ROWS: &[Ffi] = &[
         addr: FfiAddr(get as *const ()),
     },
     Ffi {
+        name: "shdict_get_stale",
+        ctype: "int (*)(int, const char *, size_t, void *)",
+        addr: FfiAddr(get_stale as *const ()),
+    },
+    Ffi {
+        name: "shdict_ttl",
+        ctype: "int (*)(int, const char *, size_t, void *)",
+        addr: FfiAddr(ttl as *const ()),
+    },
+    Ffi {
+        name: "shdict_expire",
+        ctype: "int (*)(int, const char *, size_t, double)",
+        addr: FfiAddr(expire as *const ()),
+    },
+    Ffi {
+        name: "shdict_flush_all",
+        ctype: "int (*)(int)",
+        addr: FfiAddr(flush_all as *const ()),
+    },
+    Ffi {
         name: "shdict_store",
         ctype: "int (*)(int, int, const char *, size_t, int, const char *, size_t, double, \
                 double, double)",
@@ -97,6 +117,59 @@ extern "C" fn get(at: c_int, key: In<u8>, len: usize, out: Out<Found>, seen: In<
             out.set(answer);
             kind
         })
+    })
+}
+
+/// As `get`, of entries that may be expired: `STALE` is added for those.
+extern "C" fn get_stale(at: c_int, key: In<u8>, len: usize, out: Out<Found>) -> c_int {
+    with(at, |dict| {
+        dict.with_stale(key.slice(len), |found| {
+            let (item, is_stale) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => return NIL,
+                Err(error) => return code(error),
+            };
+            let mut answer = Found { flags: item.flags.into(), ..NOTHING };
+            let kind = match item.value {
+                Value::String(text) => {
+                    (answer.text, answer.len) = keep(text);
+                    STRING
+                }
+                Value::Number(number) => {
+                    answer.number = number;
+                    NUMBER
+                }
+                Value::Bool(flag) => {
+                    answer.number = f64::from(u8::from(flag));
+                    BOOL
+                }
+            };
+            out.set(answer);
+            kind + if is_stale { STALE } else { 0 }
+        })
+    })
+}
+
+/// 0 and the milliseconds in `out`, or the code of an error.
+extern "C" fn ttl(at: c_int, key: In<u8>, len: usize, out: Out<Found>) -> c_int {
+    with(at, |dict| match dict.ttl(key.slice(len)) {
+        Ok(ttl_ms) => {
+            out.set(Found { number: ttl_ms as f64, ..NOTHING });
+            0
+        }
+        Err(error) => code(error),
+    })
+}
+
+/// 0, or the code of an error.
+extern "C" fn expire(at: c_int, key: In<u8>, len: usize, ttl_ms: f64) -> c_int {
+    with(at, |dict| dict.expire(key.slice(len), ttl_ms as i64).map_or_else(code, |()| 0))
+}
+
+extern "C" fn flush_all(at: c_int) -> c_int {
+    with(at, |dict| {
+        dict.flush_all();
+        0
     })
 }
 
@@ -199,6 +272,7 @@ const BOOL: c_int = 3;
 /// A text that the VM has kept.
 const KEPT: c_int = 4;
 const NO_ZONE: c_int = -9;
+const STALE: c_int = 16;
 const FORCIBLE: c_int = 256;
 /// How many texts of a dictionary a VM keeps, and how long they may be.
 const PLACES: usize = 128;
