@@ -131,9 +131,7 @@ of_its_block!(Chooser, HashKey, IdleMax);
 /// `hash` belongs to the group; its key belongs here, because only requests have variables.
 pub const ROWS: &[Row] = &[
     row("hash", UPSTREAM, args(1, 2), set_hash),
-    row("balancer_keepalive", UPSTREAM, take(1), |b, d| {
-        d.number_slot(&mut b.part::<IdleMax>().0)
-    }),
+    row("balancer_keepalive", UPSTREAM, take(1), |b, d| d.number_slot(&mut b.part::<IdleMax>().0)),
 ];
 
 /// The turn of the balancer that is running for this request.

@@ -44,13 +44,7 @@ pub struct Idle<K, T> {
 impl<K: PartialEq, T> Idle<K, T> {
     /// Keeps `conn`; gives back the oldest connection when there are too many.
     /// The number names the connection for [`Idle::remove`].
-    pub fn put(
-        &mut self,
-        conf: &KeepaliveConf,
-        key: K,
-        conn: T,
-        now_ms: u64,
-    ) -> (u64, Option<T>) {
+    pub fn put(&mut self, conf: &KeepaliveConf, key: K, conn: T, now_ms: u64) -> (u64, Option<T>) {
         self.next_id += 1;
         let id = self.next_id;
         let expires_at_ms = now_ms + conf.idle_timeout_ms;

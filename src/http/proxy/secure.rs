@@ -95,10 +95,7 @@ pub fn shown_name(p: &Passage<'_>) -> Bytes {
 }
 
 /// Performs the handshake over a fresh connection.
-pub async fn handshake(
-    p: &Passage<'_>,
-    stream: Stream,
-) -> Result<Stream, Fault> {
+pub async fn handshake(p: &Passage<'_>, stream: Stream) -> Result<Stream, Fault> {
     let conf = &p.conf().secure;
     let chosen = p.choices().secure.as_ref();
     let tls = match chosen {

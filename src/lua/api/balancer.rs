@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use super::Topic;
 use crate::http::balancer::{self, Chosen, Timeouts, Turn};
+use crate::http::proxy::local_address;
 use crate::lua::phase::{ANY, Phase};
 use crate::lua::raw::{Call, Op, Raise};
 use crate::net::addr::Addr;
-use crate::http::proxy::local_address;
 use crate::upstream::KeepaliveConf;
 
 pub const TOPIC: Topic = Topic::of(&[

@@ -36,11 +36,7 @@ pub const ROWS: &[Ffi] = &[
         ctype: "int (*)(int, const char *, size_t, double)",
         addr: FfiAddr(expire as *const ()),
     },
-    Ffi {
-        name: "shdict_flush_all",
-        ctype: "int (*)(int)",
-        addr: FfiAddr(flush_all as *const ()),
-    },
+    Ffi { name: "shdict_flush_all", ctype: "int (*)(int)", addr: FfiAddr(flush_all as *const ()) },
     Ffi {
         name: "shdict_store",
         ctype: "int (*)(int, int, const char *, size_t, int, const char *, size_t, double, \
