@@ -76,8 +76,14 @@ end
 
 ngx.crc32_long = ngx.crc32_short
 
+local base64_into = B.F.base64
+
 local function encode_base64(s, no_padding)
-  return briefly(BASE64, s, no_padding and 1 or 0)
+  local length = base64_into(s, #s, not no_padding, room, ROOM)
+  if length >= 0 then
+    return ffi_string(room, length)
+  end
+  return through(BASE64, s, no_padding and 1 or 0)
 end
 
 function ngx.encode_base64(s, no_padding)

@@ -1,7 +1,7 @@
-//! Digits of bytes, eight at a time in one machine word: hexadecimal and base64.
+//! Digits of bytes, several at a time in one machine word: hexadecimal and base64.
 //!
 //! ```text
-//!   six bytes ─ spread ─▶ eight numbers below 64, a byte each ─ add by range ─▶ eight letters
+//!   three bytes ─▶ two numbers of twelve bits ─ a table of pairs ─▶ four letters, one store
 //! ```
 //!
 //! Words are also written as words: who reads back, as a word, what was written byte by byte waits
@@ -20,52 +20,50 @@ pub fn hex(bytes: [u8; 4]) -> [u8; 8] {
 
 /// Writes `text` in base64; gives the length, or nothing when `out` has not [`base64_room`].
 pub fn base64(text: &[u8], is_padded: bool, out: &mut [u8]) -> Option<usize> {
-    let (groups, rest) = text.as_chunks::<6>();
-    let mut words = out.as_chunks_mut::<8>().0.iter_mut();
-    for &[a, b, c, d, e, f] in groups {
-        let high = u64::from(u32::from_be_bytes([a, b, c, d]));
-        *words.next()? = letters(high << 16 | u64::from(u16::from_be_bytes([e, f])));
+    let (groups, rest) = text.as_chunks::<3>();
+    let (quads, more) = out.as_chunks_mut::<4>().0.split_at_mut_checked(groups.len())?;
+    for (&[a, b, c], quad) in groups.iter().zip(quads) {
+        *quad = letters([0, a, b, c]).to_le_bytes();
     }
-    let len = groups.len() * 8;
-    if rest.is_empty() {
-        return Some(len);
-    }
-    let high = match *rest {
-        [a, b, c, d, ..] => [a, b, c, d],
-        [a, b, c] => [a, b, c, 0],
-        [a, b] => [a, b, 0, 0],
-        [a] => [a, 0, 0, 0],
-        [] => [0; 4],
+    let len = groups.len() * 4;
+    let (word, kept) = match *rest {
+        [a] => (letters([0, a, 0, 0]), 0x0000_ffff),
+        [a, b] => (letters([0, a, b, 0]), 0x00ff_ffff),
+        _ => return Some(len),
     };
-    let fifth = rest.get(4).map_or(0, |byte| u64::from(*byte) << 8);
-    let digits = (rest.len() * 8).div_ceil(6);
-    let word = u64::from_le_bytes(letters(u64::from(u32::from_be_bytes(high)) << 16 | fifth));
-    let beyond = u64::MAX << (8 * digits);
-    *words.next()? = (word & !beyond | each(b'=') & beyond).to_le_bytes();
-    Some(len + if is_padded { digits.next_multiple_of(4) } else { digits })
+    *more.first_mut()? = (word & kept | u32::from_le_bytes([b'='; 4]) & !kept).to_le_bytes();
+    Some(len + if is_padded { 4 } else { rest.len() + 1 })
 }
 
 /// The room that [`base64`] writes to, for a text of `len` bytes.
 pub const fn base64_room(len: usize) -> usize {
-    len.div_ceil(6).saturating_mul(8)
+    len.div_ceil(3).saturating_mul(4)
 }
 
-/// The letters of 48 bits, six by six from the highest on.
-fn letters(bits: u64) -> [u8; 8] {
-    let halves = (bits >> 24) | (bits & 0x00ff_ffff) << 32;
-    let quarters = (halves >> 12 & 0x0000_0fff_0000_0fff) | (halves & 0x0000_0fff_0000_0fff) << 16;
-    let six = (quarters >> 6 & 0x003f_003f_003f_003f) | (quarters & 0x003f_003f_003f_003f) << 8;
-    let letter = six + each(b'A') + at_least(six, 26) * u64::from(b'a' - b'A' - 26);
-    let letter = letter - at_least(six, 52) * u64::from(b'a' + 26 - b'0');
-    // Behind "9" come "+" and "/".
-    let letter = letter - at_least(six, 62) * u64::from(b'0' + 10 - b'+');
-    (letter + at_least(six, 63) * u64::from(b'/' - b'+' - 1)).to_le_bytes()
+/// The letters of three bytes; the first of the four is nothing.
+#[inline]
+fn letters(bytes: [u8; 4]) -> u32 {
+    let bits = u32::from_be_bytes(bytes);
+    let pair = |shift: u32| u32::from(PAIRS[(bits >> shift) as usize % PAIRS.len()]);
+    pair(12) | pair(0) << 16
 }
 
 /// One in each byte whose number, below 64, is `least` or more.
 fn at_least(numbers: u64, least: u8) -> u64 {
     (numbers + each(0x80 - least)) >> 7 & each(1)
 }
+
+/// Two letters for each twelve bits.
+static PAIRS: [u16; 4096] = {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut pairs = [0; 4096];
+    let mut n = 0;
+    while n < pairs.len() {
+        pairs[n] = u16::from_le_bytes([letters[n >> 6], letters[n & 63]]);
+        n += 1;
+    }
+    pairs
+};
 
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])

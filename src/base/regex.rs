@@ -188,6 +188,7 @@ impl Regex {
     }
 
     /// The same; `see` looks at the offsets of a match where PCRE2 has them.
+    #[inline]
     pub fn exec_with(
         &self,
         subject: &[u8],
@@ -207,9 +208,7 @@ impl Regex {
             let answer = self.run(subject, from, data, context);
             if answer >= 0 {
                 // SAFETY: the ovector of `data` has at least `pairs` pairs, all written by a match.
-                see(unsafe {
-                    std::slice::from_raw_parts(ffi::pcre2_get_ovector_pointer_8(data), pairs * 2)
-                });
+                see(unsafe { std::slice::from_raw_parts(scratch.offsets, pairs * 2) });
             }
             answer
         })
@@ -229,6 +228,7 @@ impl Regex {
         self.captures(subject).map(|found| found.is_some())
     }
 
+    #[inline]
     fn run(
         &self,
         subject: &[u8],
@@ -247,9 +247,21 @@ impl Regex {
             // itself refuses an offset past the end.
             return unsafe { ffi::pcre2_match_8(code, text, len, from, 0, data, context) };
         }
+        self.run_dfa(subject, from, data, context)
+    }
+
+    #[inline(never)]
+    fn run_dfa(
+        &self,
+        subject: &[u8],
+        from: usize,
+        data: *mut ffi::pcre2_match_data_8,
+        context: *mut ffi::pcre2_match_context_8,
+    ) -> i32 {
+        let (code, text, len) = (self.code.as_ptr(), subject.as_ptr(), subject.len());
         let mut workspace = [0; DFA_WORKSPACE];
         let (work, size) = (workspace.as_mut_ptr(), workspace.len());
-        // SAFETY: as above; the workspace is valid for its length.
+        // SAFETY: as in `run`; the workspace is valid for its length.
         unsafe { ffi::pcre2_dfa_match_8(code, text, len, from, 0, data, context, work, size) }
     }
 
@@ -346,6 +358,8 @@ pub fn version() -> String {
 /// What a thread needs to match; grows to the largest pattern it has met.
 struct Scratch {
     data: *mut ffi::pcre2_match_data_8,
+    /// The ovector of `data`.
+    offsets: *const usize,
     pairs: usize,
     context: *mut ffi::pcre2_match_context_8,
     match_limit: u32,
@@ -354,25 +368,41 @@ struct Scratch {
 }
 
 impl Scratch {
+    #[inline]
     fn match_data(&mut self, pairs: usize) -> Option<*mut ffi::pcre2_match_data_8> {
         if self.data.is_null() || pairs > self.pairs {
-            // SAFETY: freeing accepts null; the old data is not used any more.
-            unsafe {
-                ffi::pcre2_match_data_free_8(self.data);
-                self.data = ffi::pcre2_match_data_create_8(pairs as u32, ptr::null_mut());
-            }
-            self.pairs = pairs;
+            self.grow(pairs);
         }
         (!self.data.is_null()).then_some(self.data)
     }
 
+    #[cold]
+    fn grow(&mut self, pairs: usize) {
+        // SAFETY: freeing accepts null; the old data is not used any more. New data has an ovector
+        // for as long as it lives.
+        unsafe {
+            ffi::pcre2_match_data_free_8(self.data);
+            self.data = ffi::pcre2_match_data_create_8(pairs as u32, ptr::null_mut());
+            if !self.data.is_null() {
+                self.offsets = ffi::pcre2_get_ovector_pointer_8(self.data);
+            }
+        }
+        self.pairs = pairs;
+    }
+
     /// The context with Lua's limits; null (the defaults) when none were ever set.
+    #[inline]
     fn lua_context(&mut self) -> *mut ffi::pcre2_match_context_8 {
         let limit = LUA_MATCH_LIMIT.load(Ordering::Relaxed);
         let stack_size = LUA_JIT_STACK.load(Ordering::Relaxed);
-        if limit == self.match_limit && stack_size == self.stack_size {
-            return self.context;
+        if limit != self.match_limit || stack_size != self.stack_size {
+            self.renew_context(limit, stack_size);
         }
+        self.context
+    }
+
+    #[cold]
+    fn renew_context(&mut self, limit: u32, stack_size: usize) {
         // SAFETY: all objects were made by PCRE2 for this thread alone or are null, which the free
         // functions accept; a stack is replaced before the old one is freed.
         unsafe {
@@ -391,7 +421,6 @@ impl Scratch {
         }
         self.match_limit = limit;
         self.stack_size = stack_size;
-        self.context
     }
 }
 
@@ -424,6 +453,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = const {
         RefCell::new(Scratch {
             data: ptr::null_mut(),
+            offsets: ptr::null(),
             pairs: 0,
             context: ptr::null_mut(),
             match_limit: 0,

@@ -27,7 +27,7 @@ pub const TOPIC: Topic = Topic {
     ffi: &[
         Ffi {
             name: "re_exec",
-            ctype: "int (*)(double, const char *, size_t, size_t, int32_t *, int)",
+            ctype: "int (*)(int64_t, const char *, size_t, size_t, int32_t *, int)",
             addr: FfiAddr(exec as *const ()),
         },
         Ffi { name: "re_free", ctype: "void (*)(double)", addr: FfiAddr(free as *const ()) },
@@ -97,7 +97,7 @@ fn set_jit_stack(c: &Call<'_>) -> Result<c_int, Raise> {
 
 /// Matches; writes up to `room` offsets, -1 for a group that took no part.
 extern "C" fn exec(
-    id: f64,
+    id: i64,
     text: In<u8>,
     len: usize,
     from: usize,

@@ -29,6 +29,11 @@ pub const ROWS: &[Ffi] = &[
         ctype: "int (*)(int, const char *, size_t, int, char *, size_t)",
         addr: FfiAddr(encode_into as *const ()),
     },
+    Ffi {
+        name: "base64",
+        ctype: "int (*)(const char *, size_t, bool, char *, size_t)",
+        addr: FfiAddr(base64 as *const ()),
+    },
 ];
 
 thread_local! {
@@ -92,6 +97,13 @@ extern "C" fn encode_into(
         let written = write(out.slice(room), what, text.slice(len), option);
         written.map_or(-2, |len| c_int::try_from(len).unwrap_or(-2))
     };
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(-1)
+}
+
+/// What `encode_into` does for base64, where every nanosecond is a tenth.
+extern "C" fn base64(text: In<u8>, len: usize, padded: bool, out: Out<u8>, room: usize) -> c_int {
+    let body =
+        || digits::base64(text.slice(len), padded, out.slice(room)).map_or(-2, |n| n as c_int);
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(-1)
 }
 
