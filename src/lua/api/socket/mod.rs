@@ -100,7 +100,13 @@ fn new_tcp(c: &Call<'_>) -> Result<c_int, Raise> {
 /// nobody else may use them.
 fn hold(c: &Call<'_>, socket: &Rc<Tcp>) {
     if let Some(request) = request_of(c) {
-        request.main().ext::<Owned>().0.borrow_mut().push(Rc::downgrade(socket));
+        let owned = request.main().ext::<Owned>();
+        let mut sockets = owned.0.borrow_mut();
+        // What is gone keeps its memory for as long as it is remembered here.
+        if sockets.len() == sockets.capacity() {
+            sockets.retain(|socket| socket.strong_count() > 0);
+        }
+        sockets.push(Rc::downgrade(socket));
     }
 }
 
