@@ -146,7 +146,7 @@ impl Runner {
     fn finish(&self, flight: &mut FuturesUnordered<Flight>, over: &mut Vec<Over>) {
         self.shared.with(|board, now| {
             for Over { seat, outcome, again } in over.drain(..) {
-                match again {
+                match again.then(|| board.target(seat)).flatten() {
                     None => board.finish(seat, &outcome, now),
                     Some(target) => {
                         let memory = Memory::of_refused(outcome);

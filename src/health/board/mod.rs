@@ -138,6 +138,11 @@ impl Board {
         std::mem::take(&mut self.left)
     }
 
+    /// Who holds a seat, while that is the same.
+    pub fn target(&self, seat: SeatId) -> Option<Arc<Target>> {
+        self.holder(seat).map(|at| self.seats[at].watch.target.clone())
+    }
+
     /// True while the holder of a seat is the same.
     pub fn is_taken(&self, seat: SeatId) -> bool {
         self.holder(seat).is_some()

@@ -227,18 +227,17 @@ pub(super) fn first_line(buf: &[u8], looked_at: usize) -> Result<Option<BString>
     }
 }
 
-/// The first head in what was read that is not an interim one; `None` while it is not whole.
-pub(super) fn final_head(buf: &mut BytesMut) -> Result<Option<ResponseHead>, Outcome> {
+/// The status of the first head in `buf` that is not an interim one; `None` while it is not whole.
+pub(super) fn final_status(mut buf: &[u8]) -> Result<Option<u16>, Outcome> {
     loop {
         let mut parser = Parser::new(HEAD_MAX_BYTES);
         if !parser.step(buf).map_err(|e| bad_head(buf, &e))? {
             return Ok(None);
         }
-        let head = parser.head_len();
-        let found = parser.finish(buf.split_to(head).freeze());
-        if found.status >= 200 {
-            return Ok(Some(found));
+        if let Some(status) = parser.status().filter(|status| *status >= 200) {
+            return Ok(Some(status));
         }
+        buf = &buf[parser.head_len()..];
     }
 }
 

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteVec};
-use bytes::BytesMut;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -52,8 +51,8 @@ pub(in crate::health) struct Lean {
 pub(in crate::health) struct Over {
     pub(in crate::health) seat: SeatId,
     pub(in crate::health) outcome: Outcome,
-    /// Whom to ask once more in another version of HTTP.
-    pub(in crate::health) again: Option<Arc<Target>>,
+    /// The peer is to be asked once more, in another version of HTTP.
+    pub(in crate::health) again: bool,
 }
 
 impl Lean {
@@ -87,10 +86,10 @@ impl Lean {
         &mut self,
         seat: SeatId,
         spec: &Arc<CheckSpec>,
-        target: &Arc<Target>,
+        target: &Target,
         permit: OwnedSemaphorePermit,
     ) -> Option<Over> {
-        let over = |outcome| Some(Over { seat, outcome, again: None });
+        let over = |outcome| Some(Over { seat, outcome, again: false });
         let (ProbeSpec::Http(http), Some(Addr::Inet(addr))) = (&spec.probe, &target.addr) else {
             return over(Outcome::new(Kind::NoSocket).detail("nothing to probe"));
         };
@@ -99,8 +98,9 @@ impl Lean {
             Ok(socket) => socket,
             Err(error) => return over(tcp::connect_failed(&error)),
         };
-        let host = Aim::at(target, spec, None).host(http.host.as_ref());
-        let mut request = http::request(http, &host, http.version == Version::V10, false);
+        let aim = Aim::at(target, spec, None);
+        let host = aim.host_text(http.host.as_ref());
+        let mut request = http::request(http, host, http.version == Version::V10, false);
         if spec.proxy_protocol {
             let ends = socket.local_addr().ok().zip(Some(*addr));
             request.insert_str(0, tcp::proxy_line(ends));
@@ -111,14 +111,12 @@ impl Lean {
             socket,
             seat,
             spec: spec.clone(),
-            target: target.clone(),
             begun_at,
             limit_ms: 0,
             queued_ms: 0,
             request,
             sent: 0,
-            read: BytesMut::new(),
-            got: 0,
+            read: Vec::new(),
             _permit: permit,
         };
         if self.haste.tries() {
@@ -244,7 +242,6 @@ struct Talk {
     socket: TcpStream,
     seat: SeatId,
     spec: Arc<CheckSpec>,
-    target: Arc<Target>,
     begun_at: Instant,
     /// When its time is over, and when that is looked at next.
     limit_ms: u64,
@@ -252,8 +249,7 @@ struct Talk {
     request: BString,
     sent: usize,
     /// What came without being a whole head yet.
-    read: BytesMut,
-    got: usize,
+    read: Vec<u8>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -277,11 +273,10 @@ impl Talk {
 
     fn end(self, mut outcome: Outcome) -> Over {
         outcome.took = clock::instant() - self.begun_at;
-        let asks_again = match &self.spec.probe {
+        let again = match &self.spec.probe {
             ProbeSpec::Http(spec) => http::is_refused(spec, &outcome, false),
             _ => false,
         };
-        let again = asks_again.then_some(self.target);
         Over { seat: self.seat, outcome, again }
     }
 
@@ -322,10 +317,17 @@ impl Talk {
     fn hear(&mut self, buf: &mut [u8]) -> io::Result<Option<Outcome>> {
         loop {
             let n = self.socket.read(buf)?;
-            self.got += n;
-            self.read.extend_from_slice(&buf[..n]);
-            match self.judge() {
+            // Most answers come as a whole.
+            let judged = match self.read.is_empty() {
+                true => self.judge(&buf[..n]),
+                false => {
+                    self.read.extend_from_slice(&buf[..n]);
+                    self.judge(&self.read)
+                }
+            };
+            match judged {
                 Ok(None) if n == 0 => return Ok(Some(answer::closed())),
+                Ok(None) if self.read.is_empty() => self.read.extend_from_slice(&buf[..n]),
                 Ok(None) => {}
                 Ok(outcome) => return Ok(outcome),
                 Err(outcome) => return Ok(Some(outcome)),
@@ -333,19 +335,16 @@ impl Talk {
         }
     }
 
-    /// The verdict, once enough is there for one.
-    fn judge(&mut self) -> Result<Option<Outcome>, Outcome> {
+    /// The verdict on what was read, once it is enough for one.
+    fn judge(&self, read: &[u8]) -> Result<Option<Outcome>, Outcome> {
         let ProbeSpec::Http(HttpProbe { pass, .. }) = &self.spec.probe else { return Ok(None) };
         if !matches!(pass, Pass::Statuses(_)) {
-            let line = answer::first_line(&self.read, 0)?;
+            let line = answer::first_line(read, 0)?;
             return Ok(line.map(|line| talk::judge_line(pass, &line)));
         }
-        match answer::final_head(&mut self.read)? {
-            Some(head) => {
-                let outcome = Outcome::new(kind_of(pass, head.status));
-                Ok(Some(outcome.status(head.status.into())))
-            }
-            None if self.got > HEADS_MAX_BYTES => Err(answer::too_many()),
+        match answer::final_status(read)? {
+            Some(status) => Ok(Some(Outcome::new(kind_of(pass, status)).status(status.into()))),
+            None if read.len() > HEADS_MAX_BYTES => Err(answer::too_many()),
             None => Ok(None),
         }
     }

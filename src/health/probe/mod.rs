@@ -66,14 +66,21 @@ impl<'t> Aim<'t> {
 
     /// The Host of the probe: asked for, or the peer's own, its host name, its address.
     fn host(&self, asked: Option<&BString>) -> BString {
+        self.host_text(asked).into()
+    }
+
+    fn host_text<'a>(&self, asked: Option<&'a BString>) -> &'a [u8]
+    where
+        't: 'a,
+    {
         let target = self.target;
         if let Some(host) = asked.or(target.host.as_ref()) {
-            return host.clone();
+            return host;
         }
         let server = without_port(&target.server);
         match server.is_empty() || server.starts_with(b"unix:") {
-            false => server.into(),
-            true => without_port(target.name.as_bytes()).into(),
+            false => server,
+            true => without_port(target.name.as_bytes()),
         }
     }
 

@@ -109,6 +109,11 @@ impl Parser {
         Self::of(Dialect::Fastcgi, max_bytes)
     }
 
+    /// The status, once its line was read.
+    pub fn status(&self) -> Option<u16> {
+        self.status.map(|line| line.status)
+    }
+
     /// A parser of the same kind that has read nothing.
     pub fn fresh(&self) -> Self {
         Self::of(self.dialect, self.max_bytes)
