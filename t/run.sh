@@ -49,12 +49,14 @@ client() {
     local name=$1 mark=target/python/.$1
     shift
     [ -e "$mark" ] && return
-    python3 -m pip install --quiet --disable-pip-version-check --retries 5 --timeout 60 \
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --retries 5 --timeout 60 \
         --upgrade --target target/python "$@" && touch "$mark" && return
     echo "not installed by pip, its cases are skipped: $name"
 }
 
 install_clients() {
+    [ -e target/python/.nacos ] && [ -e target/python/.grpc_health ] \
+        && [ -e target/python/.schemathesis ] && return
     mkdir -p target/python
     if ! python3 -m pip --version >/dev/null 2>&1; then
         PACKAGES=(python3 python3-pip)
