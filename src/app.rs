@@ -111,6 +111,7 @@ const ROWS: &[&[Row]] = &[
     modules::echo::conf::ROWS,
     http::balancer::ROWS,
     modules::index::ROWS,
+    modules::sticky::ROWS,
     modules::auth_basic::ROWS,
     modules::autoindex::ROWS,
     modules::mirror::ROWS,

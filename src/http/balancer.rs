@@ -22,7 +22,7 @@ use crate::{
     upstream::{self, Group, KeepaliveConf, Seed},
 };
 
-use super::{request::Request, template::Template};
+use super::{modules::sticky, request::Request, template::Template};
 
 /// Chooses peers. Called once before each try, on the request's thread; it must not wait.
 pub trait Balancer: Send + Sync {
@@ -165,6 +165,7 @@ pub fn seed(r: &Rc<Request>, group: &Group) -> Seed {
     Seed {
         key: key.map_or_else(BString::default, |key| key.eval(r).to_vec().into()),
         client: r.conn.peer().ip(),
+        sid: sticky::sid(r, group),
     }
 }
 

@@ -28,6 +28,7 @@ pub fn seed(s: &Rc<Session>, group: &Group) -> Seed {
     Seed {
         key: key.map_or_else(BString::default, |key| key.eval(s).to_vec().into()),
         client: s.client_ip(),
+        sid: None,
     }
 }
 

@@ -192,6 +192,13 @@ fn read_server(
         set_parameter(server, key, value).ok_or_else(|| d.bad_param(index))?;
     }
     server.wanted = wanted(d)?;
+    match &server.route {
+        Some(route) if route.is_empty() => return Err(Diag::emerg("route is empty")),
+        Some(route) if route.len() > ROUTE_MAX_BYTES => {
+            return Err(Diag::emerg(format!("route is longer than {ROUTE_MAX_BYTES}")));
+        }
+        _ => {}
+    }
     read_address(server, default_port, d)
 }
 
@@ -255,6 +262,8 @@ fn set_parameter(server: &mut Server, key: &[u8], value: &[u8]) -> Option<()> {
         b"slow_start=" => server.slow_start_ms = units::parse_msec(value)?,
         b"backup" => server.backup = true,
         b"down" => server.down = true,
+        b"drain" => server.drain = true,
+        b"route=" => server.route = Some(value.into()),
         // Those that belong together are read together.
         b"resolve" | b"service=" => {}
         _ => return None,
@@ -377,6 +386,7 @@ const BOTH: u32 = UPSTREAM | STREAM_UPSTREAM;
 type Refused = &'static [&'static str];
 const ALL: Refused = &[];
 const NO_BACKUP: Refused = &["backup", "slow_start="];
+const ROUTE_MAX_BYTES: usize = 32;
 /// Eight pages, as nginx asks of every shared zone.
 const ZONE_LEAST_BYTES: usize = 8 * 4096;
 

@@ -262,6 +262,10 @@ pub struct Server {
     pub slow_start_ms: u64,
     pub backup: bool,
     pub down: bool,
+    /// Takes only requests that belong to it.
+    pub drain: bool,
+    /// What `sticky` calls it.
+    pub route: Option<BString>,
 }
 
 impl Server {
@@ -278,6 +282,8 @@ impl Server {
             slow_start_ms: 0,
             backup: false,
             down: false,
+            drain: false,
+            route: None,
         }
     }
 
@@ -292,6 +298,8 @@ impl Server {
             max_conns: self.max_conns,
             slow_start_ms: self.slow_start_ms,
             down: self.down,
+            drain: self.drain,
+            route: self.route.clone(),
         })
     }
 }
@@ -356,12 +364,14 @@ pub struct PeerSet {
     /// Held while weights are compared; a dozen instructions, never over an await.
     order: Mutex<()>,
     points: OnceLock<Points>,
+    /// What `sticky` calls the peers, where that is asked for.
+    sids: OnceLock<Vec<BString>>,
 }
 
 impl PeerSet {
     fn new(peers: Vec<Arc<Peer>>, single: bool) -> Self {
         let total_weight = peers.iter().map(|p| p.conf.weight).sum();
-        let tries = peers.iter().filter(|p| !p.conf.down).count();
+        let tries = peers.iter().filter(|p| !p.conf.down && !p.conf.drain).count();
         Self { peers, single, total_weight, tries, ..Self::default() }
     }
 
@@ -379,6 +389,10 @@ impl PeerSet {
 
     pub(super) fn points(&self) -> &Points {
         self.points.get_or_init(|| Points::build(&self.peers))
+    }
+
+    pub(super) fn sids(&self) -> &[BString] {
+        self.sids.get_or_init(|| self.peers.iter().map(|p| p.sid().into_owned()).collect())
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ()> {

@@ -159,7 +159,7 @@ impl Peer {
 
     /// True when a request may be sent here now.
     pub fn is_usable(&self, now_s: i64) -> bool {
-        !self.is_down() && !self.is_failed(now_s) && !self.is_full()
+        !self.is_down() && !self.conf.drain && !self.is_failed(now_s) && !self.is_full()
     }
 
     /// True inside the `fail_timeout` after `max_fails` failures.
@@ -278,6 +278,10 @@ pub struct PeerConf {
     /// How long a peer that comes back takes to its full weight; 0 is no time.
     pub slow_start_ms: u64,
     pub down: bool,
+    /// Takes only requests that belong to it.
+    pub drain: bool,
+    /// What `sticky` calls it; a digest of its name when nothing is said.
+    pub route: Option<BString>,
 }
 
 /// The right of one check to hold the peers of a group down.
@@ -336,6 +340,8 @@ mod tests {
             max_conns: 0,
             slow_start_ms: 0,
             down,
+            drain: false,
+            route: None,
         }
     }
 

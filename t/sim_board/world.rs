@@ -350,6 +350,8 @@ impl World {
             fail_timeout_s: 10,
             max_conns: 0,
             down: false,
+            drain: false,
+            route: None,
             slow_start_ms: 0,
         };
         let mut spec = TargetSpec::new(key.name.clone(), key.server.clone(), Some(addr));

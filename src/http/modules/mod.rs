@@ -32,6 +32,7 @@ pub mod secure_link;
 pub mod set_misc;
 pub mod ssi;
 pub mod static_files;
+pub mod sticky;
 pub mod stub_status;
 pub mod sub_filter;
 pub mod tables;

@@ -14,6 +14,7 @@ use crate::{
     base::{clock, log::Level},
     http::{
         balancer::{self, Balancer, LastFailure, Turn, Verdict},
+        modules::sticky,
         request::Request,
     },
     net::{
@@ -244,8 +245,20 @@ impl<'a> Passage<'a> {
         499
     }
 
-    /// The exchange is over; the peer is free again.
+    /// The answer is over, whole or not; the peer is free again.
     pub fn release(&mut self, failed: bool) {
+        self.learn(sticky::Moment::End);
+        self.let_go(failed);
+    }
+
+    /// Tells `sticky learn` who serves the request.
+    pub fn learn(&self, moment: sticky::Moment) {
+        if let Some(Seat::Picked(picked)) = &self.seat {
+            sticky::learn(self.r, &self.target.group, picked.peer(), moment);
+        }
+    }
+
+    fn let_go(&mut self, failed: bool) {
         self.r.upstream_note(|attempt, took_ms| {
             attempt.response_ms.get_or_insert(took_ms);
         });
@@ -393,6 +406,7 @@ impl<'a> Passage<'a> {
                 let conf = &picked.peer().conf;
                 let addr = conf.addr.clone();
                 self.r.upstream_try(Bytes::copy_from_slice(conf.name.as_bytes()));
+                sticky::seated(self.r, &self.target.group, picked.peer());
                 self.seat = Some(Seat::Picked(picked));
                 Ok(addr)
             }
@@ -559,7 +573,7 @@ impl<'a> Passage<'a> {
         self.turn.last_failure.set(Some(LastFailure { failed: fault.blames_peer(), status, kept }));
         let counted = matches!(self.seat, Some(Seat::Picked(_)))
             || self.balancer.as_ref().is_some_and(|balancer| balancer.forgives_kept());
-        self.release(fault.blames_peer());
+        self.let_go(fault.blames_peer());
         if counted && kept {
             // The peer may have closed an idle connection just then: that try was free.
             self.left += 1;

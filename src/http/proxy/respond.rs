@@ -13,7 +13,11 @@ use bytes::Bytes;
 use crate::{
     base::{date, log::Level, units},
     http::{
-        limit_rate, method::Method, modules::charset, modules::not_modified, phase::Flow, redirect,
+        limit_rate,
+        method::Method,
+        modules::{charset, not_modified, sticky},
+        phase::Flow,
+        redirect,
         request::Request,
     },
     net::http1::{HeaderLine, Known, ResponseHead, response::Body},
@@ -40,6 +44,7 @@ pub async fn run(p: &mut Passage<'_>, mut reply: Box<Reply>) -> Flow {
     }
     let head = reply.head.clone();
     r.upstream.borrow_mut().head = Some(head.clone());
+    p.learn(sticky::Moment::Head);
     if let Some(flow) = acted_upon(r, p.conf(), &head) {
         if let (Flow::Status(_), Some(caching)) = (flow, &p.caching) {
             caching.refuse(r, p.conf(), &head);

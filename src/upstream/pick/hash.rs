@@ -57,7 +57,7 @@ impl Pick for Consistent {
                 let members = (0..set.peers().len()).filter(|at| {
                     set.peers()[*at].conf.server == *server && turn.can_use(set, *at, now_s)
                 });
-                smooth(set, members)
+                smooth(set, members, None)
             };
             if picked.is_some() {
                 return picked;

@@ -12,6 +12,7 @@ mod latency;
 mod least_conn;
 mod random;
 mod round_robin;
+mod sticky;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,6 +52,9 @@ impl Algo {
     }
 
     fn pick(&self, set: &PeerSet, turn: &mut Turn, now_s: i64) -> Option<usize> {
+        if let Some(at) = sticky::pick(self, set, turn, now_s) {
+            return Some(at);
+        }
         match self {
             Self::RoundRobin => RoundRobin.pick(set, turn, now_s),
             Self::LeastConn => least_conn::LeastConn.pick(set, turn, now_s),
@@ -73,6 +77,8 @@ pub struct Seed {
     pub key: BString,
     /// The client's address, for `ip_hash`.
     pub client: Option<IpAddr>,
+    /// The peer the request belongs to, as `sticky` calls it.
+    pub sid: Option<BString>,
 }
 
 /// The picking of peers for one request.

@@ -14,16 +14,20 @@ impl Pick for RoundRobin {
         if set.is_single() {
             // A sole peer is used whatever its failures, and again on every try.
             let peer = set.peers().first()?;
-            return (!peer.is_down() && !peer.is_full()).then_some(0);
+            return (!peer.is_down() && !peer.conf.drain && !peer.is_full()).then_some(0);
         }
         let _order = set.lock();
         let usable = (0..set.peers().len()).filter(|at| turn.can_use(set, *at, now_s));
-        smooth(set, usable)
+        smooth(set, usable, None)
     }
 }
 
-/// One smooth weighted turn among `places`. The caller holds the order lock.
-pub(super) fn smooth(set: &PeerSet, places: impl Iterator<Item = usize>) -> Option<usize> {
+/// One smooth weighted turn among `places`, or that of `given`. The caller holds the order lock.
+pub(super) fn smooth(
+    set: &PeerSet,
+    places: impl Iterator<Item = usize>,
+    given: Option<usize>,
+) -> Option<usize> {
     let mut total = 0;
     let mut best: Option<usize> = None;
     for at in places {
@@ -33,6 +37,7 @@ pub(super) fn smooth(set: &PeerSet, places: impl Iterator<Item = usize>) -> Opti
             best = Some(at);
         }
     }
+    let best = given.or(best);
     set.peers()[best?].pay(total);
     best
 }

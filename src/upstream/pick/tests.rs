@@ -142,7 +142,7 @@ fn plain_hash_follows_the_formula() {
     for key in ["/a", "/b", "/some/longer/key", "x"] {
         let w = ((crc32fast::hash(key.as_bytes()) >> 16) & 0x7fff) % 4;
         let expected = ['a', 'b', 'b', 'c'][w as usize];
-        let seed = Seed { key: key.into(), client: None };
+        let seed = Seed { key: key.into(), client: None, sid: None };
         assert_eq!(run(&g, 2, &seed), format!("{expected}{expected}"), "{key}");
     }
 }
@@ -152,7 +152,7 @@ fn a_ring_moves_only_the_keys_of_a_lost_peer() {
     let algo = Algo::Hash { key: "$k".into(), consistent: true };
     let g = weights(algo, &[1, 1, 1]);
     let owner = |key: usize| {
-        let seed = Seed { key: key.to_string().into(), client: None };
+        let seed = Seed { key: key.to_string().into(), client: None, sid: None };
         run(&g, 1, &seed)
     };
     let before: Vec<_> = (0..300).map(owner).collect();

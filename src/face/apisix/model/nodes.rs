@@ -143,6 +143,8 @@ impl Nodes {
                 max_conns: 0,
                 slow_start_ms: 0,
                 down: false,
+                drain: false,
+                route: None,
             };
             let same = |node: &&Node| {
                 node.peer.conf.addr == conf.addr && node.peer.conf.server == conf.server

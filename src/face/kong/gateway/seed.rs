@@ -34,7 +34,7 @@ pub fn seed(
     ];
     let find = |side: &Side<'_>| side.key(r, conf, captures, asked).filter(|key| !key.is_empty());
     let key = sides.iter().find_map(find).unwrap_or_default();
-    Seed { key: key.to_vec().into(), client: r.conn.peer().ip() }
+    Seed { key: key.to_vec().into(), client: r.conn.peer().ip(), sid: None }
 }
 
 struct Side<'a> {

@@ -17,6 +17,8 @@ fn peers(n: u16) -> Vec<Arc<Peer>> {
             max_conns: 0,
             slow_start_ms: 0,
             down: false,
+            drain: false,
+            route: None,
         };
         Arc::new(Peer::new(conf))
     };
