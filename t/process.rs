@@ -9,6 +9,7 @@
 mod command;
 mod load;
 mod reload;
+mod sessions;
 
 use crate::harness::case::{Case, Outcome};
 use crate::harness::modes::Mode;
@@ -17,7 +18,9 @@ use crate::harness::wait::{self, HANG};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (topic, rows) in [("command", command::ROWS), ("reload", reload::ROWS)] {
+    for (topic, rows) in
+        [("command", command::ROWS), ("reload", reload::ROWS), ("sessions", sessions::ROWS)]
+    {
         cases.extend(rows.iter().map(|(name, run)| {
             Case::shared(format!("process/{topic}/{name}"), move || {
                 let program = match Mode::from_env() {

@@ -171,7 +171,7 @@ pub fn set(b: &mut Builder<'_>, d: &Directive, kind: Kind) -> Result<(), Diag> {
         option(&mut listen, d, index, kind)?;
     }
     if listen.spec.udp {
-        refuse_with_udp(&listen)?;
+        refuse_with_udp(d, &listen)?;
     }
     if listen.http2 {
         b.report(Diag::warn(
@@ -191,7 +191,7 @@ pub fn set(b: &mut Builder<'_>, d: &Directive, kind: Kind) -> Result<(), Diag> {
 }
 
 /// What needs a connection.
-fn refuse_with_udp(listen: &Listen) -> Result<(), Diag> {
+fn refuse_with_udp(d: &Directive, listen: &Listen) -> Result<(), Diag> {
     let spec = &listen.spec;
     let wrong = [
         ("ssl", listen.ssl),
@@ -203,8 +203,7 @@ fn refuse_with_udp(listen: &Listen) -> Result<(), Diag> {
     ];
     match wrong.iter().find(|(_, said)| *said) {
         Some((name, _)) => {
-            let text = format!("\"{name}\" parameter is incompatible with \"udp\"");
-            Err(Diag::emerg(text))
+            Err(d.wrong(&format!("\"{name}\" parameter is incompatible with \"udp\"")))
         }
         None => Ok(()),
     }
