@@ -294,6 +294,7 @@ fn guards() -> Result<(), String> {
     let member = Member::start()?;
     let ((one, backend), (two, _)) = (gateway(member.port, "")?, gateway(member.port, "")?);
     one.call("PUT", "routes/1", &route("/a", backend))?.has(201)?;
+    two.until("/a", 200)?;
     // Both change it at once again and again: each change is made on what is there.
     std::thread::scope(|scope| -> Result<(), String> {
         let first = scope.spawn(|| relabel(&one, "one"));
