@@ -86,10 +86,16 @@ fn one(out: &mut String, main: &Scope, sources: &Sources, plan: &Plan) -> std::f
     let (spec, place) = (&plan.spec, plan.origin.place);
     let file = sources.name(place.file).unwrap_or_default();
     writeln!(out, "upstream \"{}\": {}", spec.upstream, title(spec))?;
-    writeln!(out, "    written    {file}:{}", place.line)?;
+    let location = plan.origin.location.as_ref();
+    let within = location.map_or(String::new(), |name| format!(", in location {name}"));
+    writeln!(out, "    written    {file}:{}{within}", place.line)?;
     let mut line = |name: &str, text: String, words: &[&str]| {
         let is_written = |w: &&str| plan.origin.has(w);
-        let default = if words.iter().any(is_written) { "" } else { "  (default)" };
+        let default = match location {
+            _ if words.iter().any(is_written) => "",
+            Some(_) if ["tls", "timeout"].contains(&name) => "  (as in the location)",
+            _ => "  (default)",
+        };
         writeln!(out, "    {name:<10} {text}{default}")
     };
     line("probe", sends(spec), &["type=", "uri=", "method=", "send=", "grpc_"])?;

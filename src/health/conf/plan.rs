@@ -30,12 +30,14 @@ pub struct Origin {
     pub place: Place,
     /// The parameters that were written; everything else is a default.
     pub written: Vec<BString>,
+    /// The location it stands in, whose requests its probes are like.
+    pub location: Option<BString>,
 }
 
 impl Origin {
     pub(super) fn of(d: &Directive) -> Self {
         let written = d.args().iter().map(|word| word.text.clone()).collect();
-        Self { place: d.at.place, written }
+        Self { place: d.at.place, written, location: None }
     }
 
     /// Whether a parameter that begins so was written.

@@ -48,7 +48,10 @@ impl Sites {
         }
         found.sort_by_key(|(_, _, asked)| asked.origin.place);
         let draft = |(site, way, asked): (&Site, &Way, &Asked)| {
-            let draft = asked.in_location(way).map_err(|diag| diag.at(asked.origin.place));
+            let mut draft = asked.in_location(way).map_err(|diag| diag.at(asked.origin.place));
+            if let Ok(draft) = &mut draft {
+                draft.origin.location = Some(site.location.clone());
+            }
             (site.location.clone(), draft)
         };
         found.into_iter().map(draft).collect()
