@@ -227,6 +227,7 @@ impl Control {
     fn stop(&mut self, how: Stop) {
         self.stopping = self.stopping.max(Some(how));
         self.current.stop(how);
+        self.close_sockets();
         for generation in &self.draining {
             generation.stop(how);
         }
@@ -235,6 +236,14 @@ impl Control {
         } else {
             self.limit_drain(self.current.cycle.generation);
         }
+    }
+
+    /// Who only finishes what has begun refuses everybody else, instead of letting them wait.
+    fn close_sockets(&mut self) {
+        if self.channel.is_none() {
+            unlink_unix(&self.current.bound, &mut alert);
+        }
+        self.current.bound = Arc::default();
     }
 
     fn reload(&mut self, generation: u64, have: Vec<Bound>) {
@@ -281,6 +290,7 @@ impl Control {
         self.limit_drain(number);
         if let Some(how) = self.stopping {
             self.current.stop(how);
+            self.close_sockets();
         }
         self.tell(&Message::Ready { generation: self.current.cycle.generation });
     }

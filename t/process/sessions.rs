@@ -36,7 +36,7 @@ fn over_a_quit(program: Program) -> Result<(), String> {
     let old = connect(stream)?;
     let passed = peer.accept()?;
     server.signal("QUIT")?;
-    wait_until("the end to begin", || server.error_log().contains("shutting down"))?;
+    wait_until("the socket to be closed", || connect(stream).is_err())?;
     goes_on(old, passed)?;
     match server.wait(HANG)? {
         Some(status) if status.success() => server.complain_about_log(&[]),
