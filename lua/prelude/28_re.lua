@@ -46,9 +46,10 @@ local function compiled(pattern, opts)
   return regex
 end
 
--- The number of groups that may be set, false for no match, or nil and the error.
-local function run(regex, subject, from)
-  local rc = exec(regex.handle.id, subject, #subject, from, regex.spans, regex.room)
+-- The number of groups that may be set, false for no match, or nil and the error. Offsets are
+-- written for `room` numbers, or for all groups.
+local function run(regex, subject, from, room)
+  local rc = exec(regex.handle.id, subject, #subject, from, regex.spans, room or regex.room)
   if rc == -1 then
     return false
   end
@@ -129,7 +130,7 @@ function re.find(subject, pattern, opts, ctx, nth)
     return nil, nil, err
   end
   local rc
-  rc, err = run(regex, subject, start_of(ctx))
+  rc, err = run(regex, subject, start_of(ctx), not nth and 2 or nil)
   if rc == false then
     return nil
   end

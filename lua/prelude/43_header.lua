@@ -1,7 +1,7 @@
 -- ngx.header, ngx.resp
 local B = ...
 local N, F, ngx = B.N, B.F, B.ngx
-local type, rawget, setmetatable = type, rawget, setmetatable
+local type, tostring, rawget, setmetatable = type, tostring, rawget, setmetatable
 local lower, find, gsub = string.lower, string.find, string.gsub
 local get, set, set_text = N["header.get"], N["header.set"], F.header_set
 
@@ -10,9 +10,13 @@ ngx.header = setmetatable({}, {
     return get(name)
   end,
   __newindex = function(_, name, value)
-    if type(name) == "string" and type(value) == "string"
-      and set_text(name, #name, value, #value) then
-      return
+    if type(name) == "string" then
+      if type(value) == "number" then
+        value = tostring(value)
+      end
+      if type(value) == "string" and set_text(name, #name, value, #value) then
+        return
+      end
     end
     return set(name, value)
   end,

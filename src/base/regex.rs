@@ -189,29 +189,40 @@ impl Regex {
 
     /// The same; `see` looks at the offsets of a match where PCRE2 has them.
     #[inline]
-    pub fn exec_with(
+    fn exec_with(
         &self,
         subject: &[u8],
         from: usize,
         limits: Limits,
         see: impl FnOnce(&[usize]),
     ) -> i32 {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let pairs = if self.flags.dfa { 1 } else { self.captures + 1 };
-            let Some(data) = scratch.match_data(pairs) else {
-                return ffi::PCRE2_ERROR_NOMEMORY;
-            };
-            let context = match limits {
-                Limits::Default => ptr::null_mut(),
-                Limits::Lua => scratch.lua_context(),
-            };
-            let answer = self.run(subject, from, data, context);
-            if answer >= 0 {
-                // SAFETY: the ovector of `data` has at least `pairs` pairs, all written by a match.
-                see(unsafe { std::slice::from_raw_parts(scratch.offsets, pairs * 2) });
-            }
-            answer
-        })
+        SCRATCH.with_borrow_mut(|scratch| self.exec_in(scratch, subject, from, limits, see))
+    }
+
+    /// The same with a scratch of the caller's.
+    #[inline]
+    pub fn exec_in(
+        &self,
+        scratch: &mut Scratch,
+        subject: &[u8],
+        from: usize,
+        limits: Limits,
+        see: impl FnOnce(&[usize]),
+    ) -> i32 {
+        let pairs = if self.flags.dfa { 1 } else { self.captures + 1 };
+        let Some(data) = scratch.match_data(pairs) else {
+            return ffi::PCRE2_ERROR_NOMEMORY;
+        };
+        let context = match limits {
+            Limits::Default => ptr::null_mut(),
+            Limits::Lua => scratch.lua_context(),
+        };
+        let answer = self.run(subject, from, data, context);
+        if answer >= 0 {
+            // SAFETY: the ovector of `data` has at least `pairs` pairs, all written by a match.
+            see(unsafe { std::slice::from_raw_parts(scratch.offsets, pairs * 2) });
+        }
+        answer
     }
 
     /// Matches from the start under PCRE2's own limits.
@@ -356,7 +367,7 @@ pub fn version() -> String {
 }
 
 /// What a thread needs to match; grows to the largest pattern it has met.
-struct Scratch {
+pub struct Scratch {
     data: *mut ffi::pcre2_match_data_8,
     /// The ovector of `data`.
     offsets: *const usize,
@@ -368,6 +379,18 @@ struct Scratch {
 }
 
 impl Scratch {
+    pub const fn new() -> Self {
+        Self {
+            data: ptr::null_mut(),
+            offsets: ptr::null(),
+            pairs: 0,
+            context: ptr::null_mut(),
+            match_limit: 0,
+            stack: ptr::null_mut(),
+            stack_size: 0,
+        }
+    }
+
     #[inline]
     fn match_data(&mut self, pairs: usize) -> Option<*mut ffi::pcre2_match_data_8> {
         if self.data.is_null() || pairs > self.pairs {
@@ -451,15 +474,7 @@ fn compile_error(pattern: &[u8], error: i32, offset: usize) -> CompileError {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch {
-            data: ptr::null_mut(),
-            offsets: ptr::null(),
-            pairs: 0,
-            context: ptr::null_mut(),
-            match_limit: 0,
-            stack: ptr::null_mut(),
-            stack_size: 0,
-        })
+        RefCell::new(Scratch::new())
     };
 }
 

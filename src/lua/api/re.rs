@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 
 use super::Topic;
 use crate::base::log::Level;
-use crate::base::regex::{Flags, Limits, Regex, set_lua_jit_stack};
+use crate::base::regex::{Flags, Limits, Regex, Scratch, set_lua_jit_stack};
 use crate::base::slot::{Id, Slots};
 use crate::lua::ctx;
 use crate::lua::phase::ANY;
@@ -50,7 +50,7 @@ fn compile(c: &Call<'_>) -> Result<c_int, Raise> {
     };
     let groups = regex.capture_count();
     let names: Vec<_> = regex.names().to_vec();
-    let id = REGEXES.with_borrow_mut(|all| all.insert(regex));
+    let id = REGEXES.with_borrow_mut(|known| known.all.insert(regex));
     c.push(id.to_bits());
     c.push(groups);
     if names.is_empty() {
@@ -105,9 +105,9 @@ extern "C" fn exec(
     room: i32,
 ) -> i32 {
     let body = AssertUnwindSafe(|| {
-        REGEXES.with_borrow(|all| {
+        REGEXES.with_borrow_mut(|Regexes { all, scratch }| {
             let Some(regex) = all.get(Id::from_bits(id as u64)) else { return INTERNAL_ERROR };
-            regex.exec_with(text.slice(len), from, Limits::Lua, |offsets| {
+            regex.exec_in(scratch, text.slice(len), from, Limits::Lua, |offsets| {
                 // An offset past 2^31 cannot come from a Lua string.
                 let room = out.slice(room.max(0) as usize);
                 room.iter_mut().zip(offsets).for_each(|(o, s)| *o = *s as i32);
@@ -120,12 +120,19 @@ extern "C" fn exec(
 extern "C" fn free(id: f64) {
     guard((), || {
         // The thread may be ending already.
-        let _ = REGEXES.try_with(|all| all.borrow_mut().remove(Id::from_bits(id as u64)));
+        let _ = REGEXES.try_with(|known| known.borrow_mut().all.remove(Id::from_bits(id as u64)));
     });
 }
 
+/// The patterns of this thread's scripts.
+struct Regexes {
+    all: Slots<Regex>,
+    scratch: Scratch,
+}
+
 thread_local! {
-    static REGEXES: RefCell<Slots<Regex>> = const { RefCell::new(Slots::new()) };
+    static REGEXES: RefCell<Regexes> =
+        const { RefCell::new(Regexes { all: Slots::new(), scratch: Scratch::new() }) };
 }
 
 /// PCRE2_ERROR_INTERNAL.
