@@ -24,6 +24,7 @@ use super::{
     core::CoreLoc,
     h2::conf::Http2,
     location::{Location, LocationKind, LocationTree, Server},
+    modules::charset,
     output::{Filter, Filters},
     phase::{Handler, Handlers, Registered},
     prefixes::Prefixes,
@@ -135,6 +136,9 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
         }
     }
     complaints.take().into_iter().for_each(|diag| b.report(diag));
+    if let Some(diag) = servers.iter().find_map(|(server, _)| missing_map(&scope, &server.root)) {
+        b.report(diag);
+    }
     let addresses = listen::group(b, &servers);
     addresses.iter().for_each(|listening| check_certificate(b, listening));
     let vars = std::mem::take(b.main::<VarTable>());
@@ -143,6 +147,13 @@ pub fn build(b: &mut Builder<'_>, mut scope: Scope) -> Result<(), Diag> {
     let conf = HttpConf { vars, handlers, filters, scope, servers, addresses, prefix };
     b.main::<HttpRoot>().0 = Some(Arc::new(conf));
     Ok(())
+}
+
+/// The first location that would convert between character sets without a table for it.
+fn missing_map(http: &Scope, location: &Location) -> Option<Diag> {
+    let inner = location.children.iter().chain(&location.conditional);
+    let own = charset::missing_map(http, &location.scope);
+    own.or_else(|| inner.into_iter().find_map(|inner| missing_map(http, inner)))
 }
 
 struct Compiler<'a> {

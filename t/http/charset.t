@@ -24,3 +24,14 @@ YYZ
 --- response_headers eval
 ["Content-Type: text/html; charset=utf-8", "Content-Type: text/html; charset=koi"]
 
+
+
+=== TEST 3: what cannot be converted is told when the configuration is read
+--- config
+    location /a/ {
+        source_charset koi8-r;
+        location /a/b { charset utf-8; }
+    }
+--- must_die
+--- error_log
+no "charset_map" between the charsets "koi8-r" and "utf-8"

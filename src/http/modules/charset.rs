@@ -73,6 +73,20 @@ fn name(b: &mut Builder<'_>, d: &Directive) -> Result<Option<Template>, Diag> {
     }
 }
 
+/// What a location would have to convert without a table for it, by names that are no variables.
+pub fn missing_map(http: &Scope, location: &Scope) -> Option<Diag> {
+    let conf = location.find::<CharsetConf>()?;
+    let (Some(Some(to)), Some(Some(from))) = (&conf.name, &conf.source) else { return None };
+    let known = |text: &Template| text.is_constant().then(|| text.eval_unasked(|_| Bytes::new()));
+    let (to, from) = (known(to)?, known(from)?);
+    if to.eq_ignore_ascii_case(&from) || http.part::<Maps>().table(&from, &to).is_some() {
+        return None;
+    }
+    let (from, to) = (BStr::new(&from), BStr::new(&to));
+    let text = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
+    Some(Diag::emerg(text).nowhere())
+}
+
 /// The conversion of one response.
 #[derive(Default)]
 struct Work(RefCell<Option<Recoder>>);
