@@ -1,5 +1,6 @@
 -- nginx is linked with OpenSSL, whose functions libraries (resty.aes, resty.openssl) call through
 -- ffi.C. Here the system's OpenSSL is loaded for them, when they first declare any of it.
+local B = ...
 local ffi = require "ffi"
 local cdef, find, type, ipairs, pcall = ffi.cdef, string.find, type, ipairs, pcall
 
@@ -9,7 +10,7 @@ local NAMES = { "EVP_", "RAND_", "HMAC_", "MD5_", "SHA1_", "SHA2", "SHA5", "SHA3
 -- Newest first; each with what is built on it.
 local FILES = { { "libcrypto.so.3", "libssl.so.3" }, { "libcrypto.so.1.1", "libssl.so.1.1" },
   { "libcrypto.so", "libssl.so" } }
-local is_loaded
+local is_loaded, is_there
 
 -- As in nginx the default provider is there before a script loads another one: OpenSSL 3 would
 -- leave it out after that. Under names of our own, as scripts declare these functions too.
@@ -25,6 +26,7 @@ local function load()
   is_loaded = true
   for _, files in ipairs(FILES) do
     if pcall(ffi.load, files[1], true) then
+      is_there = true
       pcall(ffi.load, files[2], true)
       -- Before version 3 there are no providers.
       pcall(wake)
@@ -32,6 +34,14 @@ local function load()
     end
   end
 end
+
+-- For the prelude itself: declares without loading, and says whether OpenSSL could be loaded.
+B.openssl = { cdef = cdef, load = function()
+  if not is_loaded then
+    load()
+  end
+  return is_there
+end }
 
 function ffi.cdef(text, ...)
   if not is_loaded and type(text) == "string" then

@@ -2,14 +2,18 @@
 local B = ...
 local N = B.N
 local ffi = require "ffi"
-local type, error, tonumber = type, error, tonumber
+local type, error, tonumber, pairs = type, error, tonumber, pairs
 local cast, gc, istype = ffi.cast, ffi.gc, ffi.istype
 
 local pointer, address = ffi.typeof("void *"), ffi.typeof("uintptr_t")
 local free = N["ssl.free"]
 
+-- Our handles by the addresses of OpenSSL's objects.
+local natives = {}
+
 local function handle_of(object)
-  return tonumber(cast(address, object))
+  local number = tonumber(cast(address, object))
+  return natives[number] or number
 end
 
 local function release(object)
@@ -22,6 +26,60 @@ local function object(handle, err)
     return nil, err
   end
   return gc(cast(pointer, cast(address, handle)), release)
+end
+
+-- Libraries (resty.openssl, hence resty.http with certificates of clients) take certificates and
+-- keys for objects of OpenSSL. Where the system has it, they are some; ours stand behind them.
+B.openssl.cdef [[
+  void *moonbeat_d2i_cert(void **, const unsigned char **, long) __asm__("d2i_X509");
+  void *moonbeat_d2i_key(void **, const unsigned char **, long) __asm__("d2i_AutoPrivateKey");
+  void *moonbeat_list_new(void) __asm__("OPENSSL_sk_new_null");
+  int moonbeat_list_push(void *, void *) __asm__("OPENSSL_sk_push");
+  void moonbeat_list_free(void *, void *) __asm__("OPENSSL_sk_pop_free");
+  void moonbeat_cert_free(void *) __asm__("X509_free");
+  void moonbeat_key_free(void *) __asm__("EVP_PKEY_free");
+]]
+local C = ffi.C
+
+local function free_list(list)
+  C.moonbeat_list_free(list, cast(pointer, C.moonbeat_cert_free))
+end
+
+-- A STACK_OF(X509) *, or nothing.
+local function openssl_list(der)
+  local start = cast("const unsigned char *", der)
+  local at = ffi.new("const unsigned char *[1]", start)
+  local list = C.moonbeat_list_new()
+  while at[0] - start < #der do
+    local cert = C.moonbeat_d2i_cert(nil, at, #der - (at[0] - start))
+    if cert == nil then
+      return free_list(list)
+    end
+    C.moonbeat_list_push(list, cert)
+  end
+  return list
+end
+
+-- An EVP_PKEY *, or nothing.
+local function openssl_key(der)
+  local at = ffi.new("const unsigned char *[1]", cast("const unsigned char *", der))
+  local key = C.moonbeat_d2i_key(nil, at, #der)
+  return key ~= nil and key or nil
+end
+
+-- What `make` makes of `der`, standing for a native handle.
+local function openssl_object(handle, der, make, drop)
+  local made = B.openssl.load() and der and make(der)
+  if not made then
+    return object(handle)
+  end
+  local number = tonumber(cast(address, made))
+  natives[number] = handle
+  return gc(made, function(value)
+    natives[number] = nil
+    free(handle)
+    drop(value)
+  end)
 end
 
 local function handle(value)
@@ -54,11 +112,27 @@ end
 local ssl = { _VERSION = "0.1.32", TLS1_VERSION = 0x0301, TLS1_1_VERSION = 0x0302,
   TLS1_2_VERSION = 0x0303, TLS1_3_VERSION = 0x0304, SSL3_VERSION = 0x0300 }
 
-for _, name in ipairs { "parse_pem_cert", "parse_der_cert", "parse_pem_priv_key",
-  "parse_der_priv_key" } do
-  local parse = N["ssl." .. name]
+local function as_is(der)
+  return der
+end
+
+local function drop_key(key)
+  C.moonbeat_key_free(key)
+end
+
+for name, how in pairs {
+  parse_pem_cert = { N["ssl.cert_pem_to_der"], openssl_list, free_list },
+  parse_der_cert = { as_is, openssl_list, free_list },
+  parse_pem_priv_key = { N["ssl.priv_key_pem_to_der"], openssl_key, drop_key },
+  parse_der_priv_key = { as_is, openssl_key, drop_key },
+} do
+  local parse, to_der, make, drop = N["ssl." .. name], how[1], how[2], how[3]
   ssl[name] = function(data)
-    return object(parse(text(data, name)))
+    local handle, err = parse(text(data, name))
+    if not handle then
+      return nil, err
+    end
+    return openssl_object(handle, to_der(data), make, drop)
   end
 end
 

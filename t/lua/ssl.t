@@ -458,3 +458,37 @@ nilclient certificate must be supplied with corresponding private key
 nilbad pkey arg: cdata expected, got string
 true
 nilPEM_read_bio_X509_AUX() failed
+
+
+=== certificates and keys are objects of OpenSSL for libraries that call it
+--- config
+    location /t {
+        content_by_lua_block {
+            local ssl = require "ngx.ssl"
+            local ffi = require "ffi"
+            ffi.cdef [[
+              int OPENSSL_sk_num(void *list);
+              void *OPENSSL_sk_value(void *list, int at);
+              int X509_check_private_key(void *certificate, void *key);
+            ]]
+            local function text(name)
+                local f = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
+                local all = f:read("*a")
+                f:close()
+                return all
+            end
+            for _ = 1, 2 do
+                local certs = assert(ssl.parse_pem_cert(text("one.crt") .. text("two.crt")))
+                local key = assert(ssl.parse_der_priv_key(ssl.priv_key_pem_to_der(text("one.key"))))
+                ngx.say(ffi.C.OPENSSL_sk_num(certs), " ",
+                    ffi.C.X509_check_private_key(ffi.C.OPENSSL_sk_value(certs, 0), key))
+                certs, key = nil, nil
+                collectgarbage()
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+2 1
+2 1
