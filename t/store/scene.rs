@@ -148,12 +148,14 @@ impl Line {
 
     fn more(&mut self) -> Result<(), String> {
         let mut some = [0; 65536];
-        match self.socket.read(&mut some).map_err(|e| e.to_string())? {
-            0 => Err("closed".into()),
-            count => {
+        match self.socket.read(&mut some) {
+            Ok(0) => Err("closed".into()),
+            Ok(count) => {
                 self.read.extend_from_slice(&some[..count]);
                 Ok(())
             }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(e.to_string()),
         }
     }
 }
