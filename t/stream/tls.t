@@ -7,7 +7,7 @@ TLS on both sides of a session, and hellos looked at in passing.
             listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 ssl;
             ssl_certificate $TEST_NGINX_CERT_DIR/one.crt;
             ssl_certificate_key $TEST_NGINX_CERT_DIR/one.key;
-            return "$ssl_server_name $ssl_session_reused";
+            return "$ssl_server_name!";
         }
         server {
             listen 127.0.0.1:$TEST_NGINX_RAND_PORT_2;
@@ -38,7 +38,7 @@ TLS on both sides of a session, and hellos looked at in passing.
 --- request
 GET /t
 --- response_body
-[inner.test .]
+[inner.test!]
 []
 --- error_log
 upstream SSL certificate verify error
