@@ -3,11 +3,9 @@
 pub mod alloc;
 pub mod clock;
 pub mod date;
-pub mod digits;
 pub mod errno;
 pub mod escape;
 pub mod log;
-pub mod md5;
 pub mod regex;
 pub mod slot;
 pub mod tz;

@@ -7,8 +7,9 @@
 
 pub mod apisix;
 pub mod audit;
-mod check_status;
+pub mod check_status;
 pub mod grpc;
+pub mod health_override;
 pub mod json;
 pub mod key;
 pub mod kong;
@@ -16,11 +17,7 @@ pub mod nacos;
 
 use std::sync::Arc;
 
-use crate::conf::row::Row;
 use crate::process::Cycle;
-
-/// The directives of the faces that are one file.
-pub const ROWS: &[Row] = check_status::ROWS;
 
 /// Opens what the faces of a configuration keep their things in. Each worker thread calls this
 /// before it serves; a failure keeps the configuration from starting.

@@ -93,6 +93,10 @@ pub enum Forced {
 }
 
 impl Forced {
+    pub fn named(name: &[u8]) -> Option<Self> {
+        [Self::Up, Self::Down, Self::Drain].into_iter().find(|f| f.name().as_bytes() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Up => "up",

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bstr::BStr;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{Engine, NEXT_ID, Task};
 use crate::base::clock;
 use crate::base::log::Chain;
-use crate::health::board::Board;
+use crate::health::board::{Board, Override, Seat};
 use crate::health::check::{Check, Identity, Shared, Targets, identity};
 use crate::health::keep::KeptPeer;
 use crate::health::passive::Ear;
@@ -60,6 +61,21 @@ impl Engine {
         let shared: Vec<_> =
             self.register().boards.running.values().map(|e| e.shared.clone()).collect();
         shared.iter().map(|s| report::of_board(&s.lock().board)).collect()
+    }
+
+    /// Sets or lifts what an operator wants a peer of an upstream to be, in all its checks; tells
+    /// how many of them know the peer.
+    pub fn set_override(&self, upstream: &BStr, peer: &BStr, over: Option<Override>) -> usize {
+        let boards = self.register().boards.of(upstream);
+        let told = boards.iter().map(|shared| {
+            shared.with(|board, now| {
+                let is_peer = |seat: &&Seat| seat.watch.target.name.as_bytes() == peer;
+                let keys: Vec<_> =
+                    board.seats().filter(is_peer).map(|seat| seat.watch.target.key()).collect();
+                keys.iter().filter(|key| board.set_override(key, over.clone(), now)).count()
+            })
+        });
+        told.filter(|count| *count > 0).count()
     }
 
     fn begin(
@@ -170,6 +186,12 @@ impl Boards {
     /// True when a check of this upstream uses the bit.
     pub(super) fn uses(&self, bit: CheckBit, upstream: &bstr::BStr) -> bool {
         self.running.iter().any(|((_, of, _), e)| e.bit == bit && of == upstream)
+    }
+
+    /// The checks of an upstream.
+    fn of(&self, upstream: &BStr) -> Vec<Arc<Shared>> {
+        let checks = self.running.iter().filter(|((_, of, _), _)| of == upstream);
+        checks.map(|(_, entry)| entry.shared.clone()).collect()
     }
 
     fn end(&mut self, name: &Identity) {

@@ -8,7 +8,7 @@ use base64::{
 use hmac::{Hmac, Mac};
 use sha1::Digest;
 
-use crate::base::{escape::hex_value, md5};
+use crate::base::escape::hex_value;
 
 /// Decodes `%XX` and takes `+` for a space; of a broken escape the percent sign is lost.
 pub fn unescape_uri(text: &[u8]) -> Vec<u8> {
@@ -64,7 +64,7 @@ pub fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 pub fn md5(text: &[u8]) -> Vec<u8> {
-    md5::hex(text).into()
+    hex(&md5::Md5::digest(text))
 }
 
 pub fn sha1(text: &[u8]) -> Vec<u8> {

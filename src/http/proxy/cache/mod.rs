@@ -18,9 +18,10 @@ pub mod zone;
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use md5::{Digest, Md5};
 
 use crate::{
-    base::{clock, log::Level, md5},
+    base::{clock, log::Level},
     http::{
         body::Body,
         capture::Capture,
@@ -101,7 +102,7 @@ pub async fn open(r: &Rc<Request>, conf: &Proxy, target: &Target) -> Opened {
         Some(key) => key.eval(r),
         None => usual_key(target),
     };
-    let key: Key = md5::digest(&text);
+    let key: Key = Md5::digest(&text).into();
     let caching = Caching { zone, text, key, stale: None, cacheable: true, updating: false };
     if any_true(r, cache.bypass.as_deref()) {
         tell(r, "BYPASS");
@@ -170,7 +171,7 @@ impl Caching {
 
     /// The file of this request's variant.
     fn find(&mut self, r: &Rc<Request>) -> Option<Stored> {
-        let main: Key = md5::digest(&self.text);
+        let main: Key = Md5::digest(&self.text).into();
         let stored = file::open(&self.zone, &main, &self.text)?;
         if stored.meta.vary.is_empty() {
             self.key = main;
@@ -330,7 +331,7 @@ impl Caching {
             meta.variant = file::variant(r, &self.text, &fresh.vary);
             meta.vary = fresh.vary;
         }
-        let main: Key = md5::digest(&self.text);
+        let main: Key = Md5::digest(&self.text).into();
         if self.key != main && self.key != meta.variant {
             // It was looked for under what another answer varied by; this one is the main one.
             if std::mem::take(&mut self.updating) {

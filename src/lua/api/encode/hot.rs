@@ -10,12 +10,12 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use md5::Md5;
 use sha1::{Digest, Sha1};
 
 use super::LENIENT;
-use crate::base::digits;
 use crate::base::escape::{self, Set};
-use crate::base::md5;
 use crate::lua::raw::ffi::{Ffi, FfiAddr, In, Out};
 
 pub const ROWS: &[Ffi] = &[
@@ -76,7 +76,7 @@ fn append(out: &mut Vec<u8>, what: c_int, text: &[u8], option: c_int) -> bool {
         }
         // Whatever there is beside these has a size that is known before.
         _ => {
-            out.resize(digits::base64_room(text.len()).max(LONGEST_DIGEST), 0);
+            out.resize(text.len().div_ceil(3).saturating_mul(4).max(LONGEST_DIGEST), 0);
             let Some(len) = write(out, what, text, option) else { return false };
             out.truncate(len);
         }
@@ -100,19 +100,18 @@ extern "C" fn encode_into(
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(-1)
 }
 
-/// What `encode_into` does for base64, where every nanosecond is a tenth.
+/// What `encode_into` does for base64, the short way.
 extern "C" fn base64(text: In<u8>, len: usize, padded: bool, out: Out<u8>, room: usize) -> c_int {
-    let body =
-        || digits::base64(text.slice(len), padded, out.slice(room)).map_or(-2, |n| n as c_int);
+    let body = || put_base64(out.slice(room), text.slice(len), padded).map_or(-2, |n| n as c_int);
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(-1)
 }
 
 fn write(out: &mut [u8], what: c_int, text: &[u8], option: c_int) -> Option<usize> {
     match what {
-        3 => put(out, &md5::hex(text)),
-        4 => put(out, &md5::digest(text)),
+        3 => put_hex(out, &Md5::digest(text)),
+        4 => put(out, &Md5::digest(text)),
         5 => put(out, &Sha1::digest(text)),
-        6 => digits::base64(text, option == 0, out),
+        6 => put_base64(out, text, option == 0),
         _ => None,
     }
 }
@@ -122,5 +121,19 @@ fn put(out: &mut [u8], bytes: &[u8]) -> Option<usize> {
     Some(bytes.len())
 }
 
+fn put_hex(out: &mut [u8], bytes: &[u8]) -> Option<usize> {
+    let out = out.get_mut(..bytes.len() * 2)?;
+    for (pair, byte) in out.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    Some(out.len())
+}
+
+fn put_base64(out: &mut [u8], text: &[u8], is_padded: bool) -> Option<usize> {
+    let engine = if is_padded { &STANDARD } else { &STANDARD_NO_PAD };
+    engine.encode_slice(text, out).ok()
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// In hexadecimal digits.
 const LONGEST_DIGEST: usize = 32;
