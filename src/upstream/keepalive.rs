@@ -122,6 +122,7 @@ mod tests {
         let (id, _) = idle.put(&conf, 0, 1, 0);
         assert_eq!(idle.expire(5), Some(10));
         assert_eq!(idle.take(&0, 10), None);
+        assert_eq!(idle.expire(10), None);
         assert_eq!(idle.remove(id), None);
     }
 
