@@ -66,6 +66,27 @@ struct Found {
     place: i32,
 }
 
+impl Found {
+    /// Takes the value in; gives its kind.
+    #[inline(always)]
+    fn hold(&mut self, value: Value<'_>) -> c_int {
+        match value {
+            Value::String(text) => {
+                (self.text, self.len) = keep(text);
+                STRING
+            }
+            Value::Number(number) => {
+                self.number = number;
+                NUMBER
+            }
+            Value::Bool(flag) => {
+                self.number = f64::from(u8::from(flag));
+                BOOL
+            }
+        }
+    }
+}
+
 thread_local! {
     /// The dictionaries of this thread's configuration; scripts hold numbers from 1.
     static DICTS: RefCell<Vec<Dict>> = const { RefCell::new(Vec::new()) };
@@ -88,28 +109,17 @@ extern "C" fn get(at: c_int, key: In<u8>, len: usize, out: Out<Found>, seen: In<
                 Err(error) => return code(error),
             };
             let mut answer = Found { flags: item.flags.into(), ..NOTHING };
-            let kind = match item.value {
-                Value::String(text) => {
-                    let place = item.stamp.at as usize % PLACES;
-                    let version = item.stamp.version as f64;
-                    answer.place = place as i32;
-                    if seen.slice(PLACES).get(place) == Some(&version) {
-                        out.set(answer);
-                        return KEPT;
-                    }
-                    answer.version = if text.len() <= KEPT_MAX_BYTES { version } else { 0.0 };
-                    (answer.text, answer.len) = keep(text);
-                    STRING
+            if let Value::String(text) = item.value {
+                let place = item.stamp.at as usize % PLACES;
+                let version = item.stamp.version as f64;
+                answer.place = place as i32;
+                if seen.slice(PLACES).get(place) == Some(&version) {
+                    out.set(answer);
+                    return KEPT;
                 }
-                Value::Number(number) => {
-                    answer.number = number;
-                    NUMBER
-                }
-                Value::Bool(flag) => {
-                    answer.number = f64::from(u8::from(flag));
-                    BOOL
-                }
-            };
+                answer.version = if text.len() <= KEPT_MAX_BYTES { version } else { 0.0 };
+            }
+            let kind = answer.hold(item.value);
             out.set(answer);
             kind
         })
@@ -126,20 +136,7 @@ extern "C" fn get_stale(at: c_int, key: In<u8>, len: usize, out: Out<Found>) -> 
                 Err(error) => return code(error),
             };
             let mut answer = Found { flags: item.flags.into(), ..NOTHING };
-            let kind = match item.value {
-                Value::String(text) => {
-                    (answer.text, answer.len) = keep(text);
-                    STRING
-                }
-                Value::Number(number) => {
-                    answer.number = number;
-                    NUMBER
-                }
-                Value::Bool(flag) => {
-                    answer.number = f64::from(u8::from(flag));
-                    BOOL
-                }
-            };
+            let kind = answer.hold(item.value);
             out.set(answer);
             kind + if is_stale { STALE } else { 0 }
         })
